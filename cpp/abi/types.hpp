@@ -1,0 +1,28 @@
+// Plain data that crosses the interface by value, and the shape type used above it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace tf2trt::abi {
+
+inline constexpr int kMaxDims = 8;
+
+// nvinfer1::Dims of TensorRT 8.
+struct Dims32 {
+  std::int32_t count;
+  std::array<std::int32_t, kMaxDims> extents;
+};
+
+// nvinfer1::Dims (Dims64) of TensorRT 10 and 11.
+struct Dims64 {
+  std::int32_t count;
+  std::array<std::int64_t, kMaxDims> extents;
+};
+
+static_assert(sizeof(Dims32) == 36 && sizeof(Dims64) == 72, "nvinfer1::Dims has these sizes");
+
+using Shape = std::vector<std::int64_t>;
+
+}  // namespace tf2trt::abi

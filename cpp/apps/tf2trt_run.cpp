@@ -1,0 +1,117 @@
+// tf2trt-run: loads an engine, runs it on .npy files, writes its outputs as .npy files and prints timings.
+// A model for programs of your own: it uses nothing but the public headers.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "npy.hpp"
+#include "tf2trt/engine.hpp"
+#include "tf2trt/error.hpp"
+#include "tf2trt/session.hpp"
+
+namespace {
+
+constexpr char const* kUsage =
+    "usage: tf2trt-run ENGINE [NAME=INPUT.npy ...] [--output DIR] [--iterations N]\n"
+    "\n"
+    "Without inputs, prints what the engine takes and gives. TF2TRT_NVINFER names the TensorRT library to use.\n";
+
+struct Arguments {
+  std::string engine;
+  std::map<std::string, std::string> inputs;
+  std::string output;
+  int iterations = 1;
+};
+
+[[noreturn]] void usage_error(std::string const& what) {
+  throw tf2trt::Error(tf2trt::ErrorKind::kUsage, what + "\n" + kUsage);
+}
+
+Arguments parse(std::vector<std::string> const& words) {
+  Arguments arguments;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    std::string const& word = words[i];
+    auto const value = [&]() -> std::string const& {
+      if (i + 1 == words.size()) usage_error(word + ": needs a value");
+      return words[++i];
+    };
+    if (word == "--output") {
+      arguments.output = value();
+    } else if (word == "--iterations") {
+      arguments.iterations = static_cast<int>(std::strtol(value().c_str(), nullptr, 10));
+      if (arguments.iterations < 1) usage_error("--iterations: needs a number of at least 1");
+    } else if (arguments.engine.empty()) {
+      arguments.engine = word;
+    } else if (auto const equals = word.find('='); equals != std::string::npos) {
+      arguments.inputs[word.substr(0, equals)] = word.substr(equals + 1);
+    } else {
+      usage_error(word + ": expected NAME=INPUT.npy");
+    }
+  }
+  if (arguments.engine.empty()) usage_error("no engine was given");
+  return arguments;
+}
+
+void describe(tf2trt::Engine const& engine) {
+  for (auto const& tensor : engine.tensors()) {
+    std::cout << (tensor.is_input ? "input  " : "output ") << tensor.name << "  " << name_of(tensor.dtype) << "  "
+              << tf2trt::to_string(tensor.shape) << '\n';
+  }
+}
+
+double quantile(std::vector<double> sorted, double share) {
+  std::sort(sorted.begin(), sorted.end());
+  return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
+}
+
+void run(Arguments const& arguments, tf2trt::Engine const& engine) {
+  std::map<std::string, tf2trt::HostTensor> inputs;
+  for (auto const& [name, path] : arguments.inputs) inputs[name] = tf2trt::npy::read(path);
+  tf2trt::Session session(engine);
+  std::map<std::string, tf2trt::HostTensor> outputs;
+  std::vector<double> host;
+  std::vector<double> gpu;
+  for (int i = 0; i < arguments.iterations; ++i) {
+    auto const start = std::chrono::steady_clock::now();
+    outputs = session.run(inputs);
+    host.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    gpu.push_back(session.gpu_milliseconds());
+  }
+  for (auto const& [name, tensor] : outputs) {
+    std::cout << name << "  " << name_of(tensor.dtype) << "  " << tf2trt::to_string(tensor.shape) << '\n';
+    if (!arguments.output.empty()) tf2trt::npy::write(arguments.output + "/" + name + ".npy", tensor);
+  }
+  std::printf("host to host: p50 %.3f ms, p99 %.3f ms; GPU only: p50 %.3f ms (%d runs)\n", quantile(host, 0.5),
+              quantile(host, 0.99), quantile(gpu, 0.5), arguments.iterations);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    std::vector<std::string> const words(argv + 1, argv + argc);
+    if (words.size() == 1 && (words[0] == "--help" || words[0] == "-h")) {
+      std::cout << kUsage;
+      return 0;
+    }
+    Arguments const arguments = parse(words);
+    auto const engine = tf2trt::Engine::load(arguments.engine);
+    if (arguments.inputs.empty()) {
+      describe(engine);
+    } else {
+      run(arguments, engine);
+    }
+    return 0;
+  } catch (tf2trt::Error const& error) {
+    std::cerr << "Error: " << error.what() << '\n';
+    bool const usage = error.kind() == tf2trt::ErrorKind::kUsage || error.kind() == tf2trt::ErrorKind::kInput;
+    return usage ? 2 : 1;
+  } catch (std::exception const& error) {
+    std::cerr << "Error: " << error.what() << '\n';
+    return 1;
+  }
+}

@@ -1,0 +1,121 @@
+#include "tf2trt/builder.hpp"
+
+#include <pybind11/functional.h>
+#include <pybind11/stl.h>
+
+#include <array>
+
+#include "bindings.hpp"
+#include "tf2trt/error.hpp"
+#include "tf2trt/onnx.hpp"
+
+namespace tf2trt::bindings {
+namespace {
+
+constexpr std::array<std::pair<char const*, Precision>, 4> kPrecisions = {
+    {{"fp32", Precision::kFp32}, {"tf32", Precision::kTf32}, {"fp16", Precision::kFp16}, {"bf16", Precision::kBf16}}};
+
+std::string precision_name(BuilderOptions const& options) {
+  for (auto const& [name, precision] : kPrecisions) {
+    if (precision == options.precision) return name;
+  }
+  return "";
+}
+
+void set_precision(BuilderOptions& options, std::string const& wanted) {
+  for (auto const& [name, precision] : kPrecisions) {
+    if (wanted == name) {
+      options.precision = precision;
+      return;
+    }
+  }
+  throw Error(ErrorKind::kUsage, "precision", {wanted, "fp32, tf32, fp16 or bf16", ""});
+}
+
+using RangeTuple = std::tuple<Shape, Shape, Shape>;
+using ProfileDict = std::map<std::string, RangeTuple>;
+
+std::vector<ProfileDict> get_profiles(BuilderOptions const& options) {
+  std::vector<ProfileDict> profiles;
+  for (auto const& profile : options.profiles) {
+    ProfileDict dict;
+    for (auto const& [name, range] : profile) dict.emplace(name, RangeTuple{range.min, range.opt, range.max});
+    profiles.push_back(std::move(dict));
+  }
+  return profiles;
+}
+
+void set_profiles(BuilderOptions& options, std::vector<ProfileDict> const& profiles) {
+  options.profiles.clear();
+  for (auto const& dict : profiles) {
+    Profile profile;
+    for (auto const& [name, range] : dict) {
+      profile.emplace(name, ShapeRange{std::get<0>(range), std::get<1>(range), std::get<2>(range)});
+    }
+    options.profiles.push_back(std::move(profile));
+  }
+}
+
+BuildResult build_released(Library const& library, std::string const& path, BuilderOptions const& options,
+                           Progress const& progress) {
+  // pybind11 takes the GIL again whenever `progress` is called.
+  py::gil_scoped_release const release;
+  return build(library, path, options, progress);
+}
+
+}  // namespace
+
+void bind_builder(py::module_& module) {
+  py::class_<OnnxNode>(module, "OnnxNode")
+      .def_readonly("name", &OnnxNode::name)
+      .def_readonly("op_type", &OnnxNode::op_type)
+      .def_readonly("domain", &OnnxNode::domain);
+  module.def("scan_onnx", &scan_onnx, py::arg("path"), ReleaseGil());
+
+  py::class_<TensorInfo>(module, "TensorInfo")
+      .def_readonly("name", &TensorInfo::name)
+      .def_property_readonly("dtype", [](TensorInfo const& self) { return name_of(self.dtype); })
+      .def_property_readonly("shape", [](TensorInfo const& self) { return to_tuple(self.shape); })
+      .def_readonly("is_input", &TensorInfo::is_input)
+      .def_readonly("is_shape", &TensorInfo::is_shape);
+
+  py::class_<BuilderOptions>(module, "BuilderOptions")
+      .def(py::init<>())
+      .def_property("precision", &precision_name, &set_precision)
+      .def_readwrite("workspace", &BuilderOptions::workspace)
+      .def_readwrite("version_compatible", &BuilderOptions::version_compatible)
+      .def_readwrite("optimization_level", &BuilderOptions::optimization_level)
+      .def_property(
+          "timing_cache",
+          [](BuilderOptions const& self) { return py::bytes(self.timing_cache.data(), self.timing_cache.size()); },
+          [](BuilderOptions& self, py::bytes const& bytes) {
+            auto const text = static_cast<std::string_view>(bytes);
+            self.timing_cache.assign(text.begin(), text.end());
+          })
+      .def_property("profiles", &get_profiles, &set_profiles);
+
+  py::class_<BuildResult>(module, "BuildResult", py::buffer_protocol())
+      .def_buffer([](BuildResult const& self) {
+        return py::buffer_info(static_cast<std::uint8_t const*>(self.data()), static_cast<py::ssize_t>(self.size()));
+      })
+      // The view holds the result, and with it TensorRT's memory.
+      .def_property_readonly("plan", [](py::object const& self) { return py::memoryview(self); })
+      .def_readonly("inputs", &BuildResult::inputs)
+      .def_readonly("outputs", &BuildResult::outputs)
+      .def_readonly("layer_types", &BuildResult::layer_types)
+      .def_property_readonly(
+          "timing_cache",
+          [](BuildResult const& self) { return py::bytes(self.timing_cache.data(), self.timing_cache.size()); })
+      .def_property_readonly("log",
+                             [](BuildResult const& self) {
+                               py::list lines;
+                               for (auto const& line : self.log) lines.append(line.text);
+                               return lines;
+                             })
+      .def_readonly("seconds", &BuildResult::seconds);
+
+  module.def("build", &build_released, py::arg("library"), py::arg("onnx_path"), py::arg("options"),
+             py::arg("progress") = Progress{});
+}
+
+}  // namespace tf2trt::bindings

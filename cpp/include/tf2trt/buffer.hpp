@@ -1,0 +1,43 @@
+// Memory for an engine's inputs and outputs.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+namespace tf2trt {
+
+// Device memory. Never empty: zero bytes are rounded up, since TensorRT wants an address for an empty tensor too.
+class DeviceBuffer {
+ public:
+  explicit DeviceBuffer(std::size_t bytes);
+  [[nodiscard]] void* data() const noexcept { return data_.get(); }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+ private:
+  struct Free {
+    void operator()(void* data) const noexcept;
+  };
+  std::size_t size_;
+  std::unique_ptr<void, Free> data_;
+};
+
+// Host memory that the GPU can copy from and to without a detour (page-locked).
+class PinnedBuffer {
+ public:
+  explicit PinnedBuffer(std::size_t bytes);
+  [[nodiscard]] void* data() const noexcept { return data_.get(); }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+ private:
+  struct Free {
+    void operator()(void* data) const noexcept;
+  };
+  std::size_t size_;
+  std::unique_ptr<void, Free> data_;
+};
+
+// Asynchronous on `stream`; at most the smaller of the two sizes may be copied. Throw Error(kUsage) past it.
+void copy_to_device(DeviceBuffer const& to, PinnedBuffer const& from, std::size_t bytes, void* stream);
+void copy_to_host(PinnedBuffer const& to, DeviceBuffer const& from, std::size_t bytes, void* stream);
+
+}  // namespace tf2trt

@@ -1,0 +1,65 @@
+// From an ONNX file to a plan.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tf2trt/library.hpp"
+#include "tf2trt/logger.hpp"
+#include "tf2trt/tensor.hpp"
+
+namespace tf2trt {
+
+// kFp32 turns TF32 off. On TensorRT 8 and 10 the others set builder flags, which allow the type and leave the choice
+// per layer to TensorRT. On 11 and TensorRT-RTX the graph's own types decide: the graph has to hold them already.
+enum class Precision { kFp32, kTf32, kFp16, kBf16 };
+
+using Profile = std::map<std::string, ShapeRange>;
+
+struct BuilderOptions {
+  Precision precision = Precision::kFp32;
+  std::size_t workspace = 0;              // bytes; 0 leaves TensorRT's own limit, all of the device's memory
+  std::vector<Profile> profiles;          // one at least where an input is dynamic
+  std::vector<char> timing_cache;         // as an earlier build returned it; may be empty
+  bool version_compatible = false;        // readable by other versions of the same major, and the lean runtime
+  std::optional<int> optimization_level;  // 0 to 5; TensorRT 8.6 and later
+};
+
+// Called as the build goes on, where the version reports it (10, 11 and RTX): phase, its parent phase ("" for none),
+// steps done and steps in all. False stops the build. Called from TensorRT's threads; what it throws stops the build.
+using Progress = std::function<bool(std::string const& phase, std::string const& parent, int step, int steps)>;
+
+class BuildResult {
+ public:
+  // The plan, owned by TensorRT's memory.
+  [[nodiscard]] void const* data() const noexcept;
+  [[nodiscard]] std::size_t size() const noexcept;
+
+  std::vector<TensorInfo> inputs;
+  std::vector<TensorInfo> outputs;
+  // How many layers of the network give each type. On TensorRT 8 and 10 this is the network as parsed, before the
+  // builder chose; the engine's inspector knows what was chosen.
+  std::map<std::string, int> layer_types;
+  std::vector<char> timing_cache;
+  std::vector<LogLine> log;  // warnings and errors
+  double seconds = 0;
+
+  struct Memory;
+  explicit BuildResult(std::shared_ptr<Memory const> memory) : memory_(std::move(memory)) {}
+
+ private:
+  std::shared_ptr<Memory const> memory_;
+};
+
+// Throws Error: kOnnx (file missing, truncated, an operator TensorRT does not know: with node name and operator),
+// kUsage (profiles that do not fit the inputs, options this version lacks), kBuild (TensorRT refused, with its words),
+// kLibrary, kDevice.
+BuildResult build(Library const& library, std::string const& onnx_path, BuilderOptions const& options,
+                  Progress const& progress = {});
+
+}  // namespace tf2trt

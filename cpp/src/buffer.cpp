@@ -1,0 +1,59 @@
+#include "tf2trt/buffer.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "cuda_driver.hpp"
+#include "tf2trt/error.hpp"
+
+namespace tf2trt {
+namespace {
+
+// NOLINTBEGIN(cppcoreguidelines-pro-type-reinterpret-cast, performance-no-int-to-ptr): CUdeviceptr is an integer
+cuda::DevicePtr address(void* data) { return reinterpret_cast<cuda::DevicePtr>(data); }
+void* pointer(cuda::DevicePtr address) { return reinterpret_cast<void*>(address); }
+// NOLINTEND(cppcoreguidelines-pro-type-reinterpret-cast, performance-no-int-to-ptr)
+
+void check_size(std::size_t bytes, std::size_t to, std::size_t from) {
+  if (bytes <= std::min(to, from)) return;
+  throw Error(ErrorKind::kUsage, "copy: more bytes than the buffers hold",
+              {std::to_string(bytes) + " bytes", "at most " + std::to_string(std::min(to, from)), ""});
+}
+
+}  // namespace
+
+DeviceBuffer::DeviceBuffer(std::size_t bytes) : size_(bytes) {
+  cuda::ContextGuard const guard;
+  cuda::DevicePtr data = 0;
+  cuda::check(cuda::driver().memory_alloc(&data, std::max<std::size_t>(bytes, 1)), "cuMemAlloc");
+  data_.reset(pointer(data));
+}
+
+void DeviceBuffer::Free::operator()(void* data) const noexcept {
+  cuda::release([data](auto const& driver) { driver.memory_free(address(data)); });
+}
+
+PinnedBuffer::PinnedBuffer(std::size_t bytes) : size_(bytes) {
+  cuda::ContextGuard const guard;
+  void* data = nullptr;
+  cuda::check(cuda::driver().host_alloc(&data, std::max<std::size_t>(bytes, 1), 0), "cuMemHostAlloc");
+  data_.reset(data);
+}
+
+void PinnedBuffer::Free::operator()(void* data) const noexcept {
+  cuda::release([data](auto const& driver) { driver.host_free(data); });
+}
+
+void copy_to_device(DeviceBuffer const& to, PinnedBuffer const& from, std::size_t bytes, void* stream) {
+  check_size(bytes, to.size(), from.size());
+  cuda::ContextGuard const guard;
+  cuda::check(cuda::driver().copy_to_device(address(to.data()), from.data(), bytes, stream), "cuMemcpyHtoDAsync");
+}
+
+void copy_to_host(PinnedBuffer const& to, DeviceBuffer const& from, std::size_t bytes, void* stream) {
+  check_size(bytes, to.size(), from.size());
+  cuda::ContextGuard const guard;
+  cuda::check(cuda::driver().copy_to_host(to.data(), address(from.data()), bytes, stream), "cuMemcpyDtoHAsync");
+}
+
+}  // namespace tf2trt

@@ -1,0 +1,249 @@
+#include "tf2trt/builder.hpp"
+
+#include <chrono>
+#include <set>
+
+#include "abi/call.hpp"
+#include "abi/object.hpp"
+#include "abi/shared_object.hpp"
+#include "library_state.hpp"
+#include "parser.hpp"
+#include "progress.hpp"
+#include "tf2trt/error.hpp"
+
+namespace tf2trt {
+
+using abi::call;
+using abi::Method;
+using abi::Value;
+
+struct BuildResult::Memory {
+  abi::Owned plan;
+  void const* data;
+  std::size_t size;
+};
+
+void const* BuildResult::data() const noexcept { return memory_->data; }
+std::size_t BuildResult::size() const noexcept { return memory_->size; }
+
+namespace {
+
+bool is_dynamic(TensorInfo const& tensor) {
+  for (auto const extent : tensor.shape) {
+    if (extent < 0) return true;
+  }
+  return false;
+}
+
+abi::Owned create(void* object, char const* what) {
+  if (object == nullptr) throw Error(ErrorKind::kBuild, std::string(what) + " could not be created");
+  return abi::Owned(object);
+}
+
+void set_precision(Library::State const& library, void* config, Precision precision) {
+  abi::Api const& api = library.api;
+  auto const set = [&](Value flag) { call<Method::VBuilderConfig_setFlag>(api, config, api.value(flag)); };
+  // TF32 is on by default. The flag is there in every generation, strongly typed networks included.
+  if (precision == Precision::kFp32) {
+    call<Method::VBuilderConfig_clearFlag>(api, config, api.value(Value::BuilderFlag_kTF32));
+  }
+  if (api.generation() >= 11) return;  // the graph's own types decide
+  if (precision == Precision::kFp16) set(Value::BuilderFlag_kFP16);
+  if (precision == Precision::kBf16) {
+    if (!api.has(Value::BuilderFlag_kBF16)) {
+      throw Error(ErrorKind::kUsage, "precision bf16: this TensorRT has none",
+                  {"TensorRT " + std::to_string(library.version.major), "TensorRT 10 or later", "use fp16"});
+    }
+    set(Value::BuilderFlag_kBF16);
+  }
+}
+
+// TensorRT 8 counts on cuBLAS and cuDNN, whose wheels are larger than itself; it builds with its own kernels where they
+// cannot be loaded, but only when told not to use them.
+void set_tactic_sources(abi::Api const& api, void* config) {
+  struct Source {
+    Value name;
+    std::vector<char const*> libraries;
+    char const* symbol;
+  };
+  Source const sources[] = {
+      {Value::TacticSource_kCUBLAS, {"libcublas.so.12", "libcublas.so.11"}, "cublasCreate_v2"},
+      {Value::TacticSource_kCUBLAS_LT, {"libcublasLt.so.12", "libcublasLt.so.11"}, "cublasLtCreate"},
+      {Value::TacticSource_kCUDNN, {"libcudnn.so.8"}, "cudnnCreate"},
+  };
+  if (api.generation() != 8) return;
+  auto mask = call<Method::VBuilderConfig_getTacticSources>(api, config);
+  for (auto const& source : sources) {
+    bool usable = false;
+    for (char const* name : source.libraries) {
+      void* handle = abi::try_load_shared_object(name);
+      usable = usable || (handle != nullptr && abi::find_symbol(handle, source.symbol) != nullptr);
+    }
+    if (!usable) mask &= ~(1U << static_cast<unsigned>(api.value(source.name)));
+  }
+  call<Method::VBuilderConfig_setTacticSources>(api, config, mask);
+}
+
+std::string names_of(std::vector<TensorInfo> const& inputs) {
+  std::string names;
+  for (auto const& input : inputs) names += (names.empty() ? "" : ", ") + input.name + " " + to_string(input.shape);
+  return names;
+}
+
+void check_profiles(std::vector<TensorInfo> const& inputs, std::vector<Profile> const& profiles) {
+  std::set<std::string> known;
+  for (auto const& input : inputs) known.insert(input.name);
+  for (auto const& profile : profiles) {
+    for (auto const& [name, range] : profile) {
+      if (known.count(name) == 0) {
+        throw Error(ErrorKind::kUsage, "shapes: the network has no input of this name", {name, names_of(inputs), ""});
+      }
+    }
+  }
+  for (auto const& input : inputs) {
+    if (!is_dynamic(input)) continue;
+    bool given = !profiles.empty();
+    for (auto const& profile : profiles) given = given && profile.count(input.name) != 0;
+    if (given) continue;
+    throw Error(ErrorKind::kUsage, "input \"" + input.name + "\" is dynamic and no shapes are given for it",
+                {to_string(input.shape), "its smallest, most usual and largest shape",
+                 "--min-shapes " + input.name + ":... --opt-shapes " + input.name + ":... --max-shapes " + input.name +
+                     ":..."});
+  }
+}
+
+void check_range(TensorInfo const& input, ShapeRange const& range) {
+  for (Shape const* shape : {&range.min, &range.opt, &range.max}) {
+    bool fits = shape->size() == input.shape.size();
+    for (std::size_t i = 0; fits && i < shape->size(); ++i) {
+      fits = input.shape[i] < 0 ? (*shape)[i] >= 0 : (*shape)[i] == input.shape[i];
+    }
+    if (!fits) {
+      throw Error(ErrorKind::kUsage, "shapes: input \"" + input.name + "\" does not have this shape",
+                  {to_string(*shape), to_string(input.shape) + " (? may be any extent)", ""});
+    }
+  }
+}
+
+void add_profiles(abi::Api const& api, void* builder, void* config, std::vector<TensorInfo> const& inputs,
+                  std::vector<Profile> const& profiles) {
+  for (auto const& profile : profiles) {
+    // The config keeps a pointer; the builder owns profiles and deletes them.
+    void* handle = call<Method::VBuilder_createOptimizationProfile>(api, builder);
+    for (auto const& input : inputs) {
+      auto const found = profile.find(input.name);
+      if (found == profile.end()) continue;
+      ShapeRange const& range = found->second;
+      check_range(input, range);
+      auto const set = [&](Value select, Shape const& shape) {
+        return abi::set_profile_dimensions(api, handle, input.name.c_str(), api.value(select), shape);
+      };
+      if (!set(Value::OptProfileSelector_kMIN, range.min) || !set(Value::OptProfileSelector_kOPT, range.opt) ||
+          !set(Value::OptProfileSelector_kMAX, range.max)) {
+        throw Error(ErrorKind::kUsage, "shapes: TensorRT refuses the profile of input \"" + input.name + "\"");
+      }
+    }
+    if (call<Method::VBuilderConfig_addOptimizationProfile>(api, config, static_cast<void const*>(handle)) < 0) {
+      throw Error(ErrorKind::kUsage, "shapes: TensorRT refuses the optimisation profile",
+                  {"", "min <= opt <= max for every dynamic input", ""});
+    }
+  }
+}
+
+void configure(Library::State const& library, void* config, BuilderOptions const& options) {
+  abi::Api const& api = library.api;
+  set_precision(library, config, options.precision);
+  set_tactic_sources(api, config);
+  if (options.workspace > 0) {
+    call<Method::VBuilderConfig_setMemoryPoolLimit>(api, config, api.value(Value::MemoryPoolType_kWORKSPACE),
+                                                    options.workspace);
+  }
+  if (options.version_compatible) {
+    // The lean runtime is installed, not packed into each plan (and TensorRT 8.6's wheel has none to pack).
+    call<Method::VBuilderConfig_setFlag>(api, config, api.value(Value::BuilderFlag_kVERSION_COMPATIBLE));
+    call<Method::VBuilderConfig_setFlag>(api, config, api.value(Value::BuilderFlag_kEXCLUDE_LEAN_RUNTIME));
+  }
+  // So that the engine's inspector can tell what type each layer was built in.
+  call<Method::VBuilderConfig_setProfilingVerbosity>(api, config, api.value(Value::ProfilingVerbosity_kDETAILED));
+  if (options.optimization_level) {
+    call<Method::VBuilderConfig_setBuilderOptimizationLevel>(api, config, *options.optimization_level);
+  }
+}
+
+abi::Owned attach_timing_cache(abi::Api const& api, void* config, std::vector<char> const& bytes) {
+  void const* data = bytes.empty() ? nullptr : bytes.data();
+  abi::Owned cache(call<Method::VBuilderConfig_createTimingCache>(api, config, data, bytes.size()));
+  // False: a cache of another GPU or version is left unused, which is what its owner wants too.
+  bool const ignore_mismatch = false;
+  if (cache && !call<Method::VBuilderConfig_setTimingCache>(api, config, static_cast<void const*>(cache.get()),
+                                                            ignore_mismatch)) {
+    cache.reset();
+  }
+  return cache;
+}
+
+std::vector<char> bytes_of_memory(abi::Api const& api, void* memory) {
+  auto const* data = static_cast<char const*>(call<Method::VHostMemory_data>(api, memory));
+  return {data, data + call<Method::VHostMemory_size>(api, memory)};
+}
+
+std::vector<char> serialize_timing_cache(abi::Api const& api, void* config) {
+  void const* cache = call<Method::VBuilderConfig_getTimingCache>(api, config);
+  if (cache == nullptr) return {};
+  abi::Owned const memory(call<Method::VTimingCache_serialize>(api, cache));
+  return memory ? bytes_of_memory(api, memory.get()) : std::vector<char>{};
+}
+
+abi::Owned create_network(abi::Api const& api, void* builder) {
+  // From 10 on a network always has an explicit batch; the flag is kept there, without effect, until it is gone.
+  std::uint32_t flags = 0;
+  if (api.generation() == 8) {
+    flags = 1U << static_cast<unsigned>(api.value(Value::NetworkDefinitionCreationFlag_kEXPLICIT_BATCH));
+  }
+  return create(call<Method::VBuilder_createNetworkV2>(api, builder, flags), "INetworkDefinition");
+}
+
+}  // namespace
+
+BuildResult build(Library const& library, std::string const& onnx_path, BuilderOptions const& options,
+                  Progress const& progress) {
+  auto const start = std::chrono::steady_clock::now();
+  Library::State const& state = library.state();
+  abi::Api const& api = state.api;
+  LogCapture const log;
+  // Deleted in the opposite order: TensorRT wants the builder to go last.
+  abi::Owned const builder = state.make_builder();
+  abi::Owned const network = create_network(api, builder.get());
+  abi::Owned const parser = detail::parse_onnx(state, network.get(), onnx_path);
+  auto const inputs = detail::network_inputs(api, network.get());
+  check_profiles(inputs, options.profiles);
+
+  abi::Owned const config = create(call<Method::VBuilder_createBuilderConfig>(api, builder.get()), "IBuilderConfig");
+  configure(state, config.get(), options);
+  add_profiles(api, builder.get(), config.get(), inputs, options.profiles);
+  abi::Owned const cache = attach_timing_cache(api, config.get(), options.timing_cache);
+  detail::ProgressReport report(progress);
+  report.attach(api, config.get());
+
+  auto memory = std::make_shared<BuildResult::Memory>();
+  memory->plan =
+      abi::Owned(call<Method::VBuilder_buildSerializedNetwork>(api, builder.get(), network.get(), config.get()));
+  report.rethrow();
+  if (!memory->plan) {
+    throw Error(ErrorKind::kBuild, report.stopped() ? "the build was stopped"
+                                                    : onnx_path + ": TensorRT could not build it" + log.errors());
+  }
+  memory->data = call<Method::VHostMemory_data>(api, memory->plan.get());
+  memory->size = call<Method::VHostMemory_size>(api, memory->plan.get());
+
+  BuildResult result(memory);
+  result.inputs = inputs;
+  result.outputs = detail::network_outputs(api, network.get());
+  result.layer_types = detail::network_layer_types(api, network.get());
+  if (cache) result.timing_cache = serialize_timing_cache(api, config.get());
+  result.log = log.lines();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+}  // namespace tf2trt

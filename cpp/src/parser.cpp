@@ -1,0 +1,111 @@
+#include "parser.hpp"
+
+#include "abi/call.hpp"
+#include "dtype.hpp"
+#include "tf2trt/error.hpp"
+#include "tf2trt/logger.hpp"
+#include "tf2trt/onnx.hpp"
+
+namespace tf2trt::detail {
+
+using abi::call;
+using abi::Method;
+
+namespace {
+
+constexpr int kErrorsShown = 4;
+
+// "node conv1/Relu (operator Relu)". TensorRT 8 only gives the node's number; the file itself has the rest.
+std::string describe_node(abi::Api const& api, void const* error, std::vector<OnnxNode> const& nodes) {
+  int const index = call<Method::IParserError_node>(api, error);
+  std::string name;
+  std::string op_type;
+  if (api.has(Method::IParserError_nodeName)) {
+    char const* text = call<Method::IParserError_nodeName>(api, error);
+    char const* op = call<Method::IParserError_nodeOperator>(api, error);
+    name = text == nullptr ? "" : text;
+    op_type = op == nullptr ? "" : op;
+  }
+  if (index >= 0 && static_cast<std::size_t>(index) < nodes.size()) {
+    auto const& node = nodes[static_cast<std::size_t>(index)];
+    if (op_type.empty()) op_type = node.op_type;
+    if (name.empty()) name = node.name;
+  }
+  if (op_type.empty()) return "model";
+  return "node \"" + (name.empty() ? "#" + std::to_string(index) : name) + "\" (operator " + op_type + ")";
+}
+
+std::string describe_errors(abi::Api const& api, void* parser, std::vector<OnnxNode> const& nodes) {
+  std::string text;
+  int const count = call<Method::IParser_getNbErrors>(api, parser);
+  for (int i = 0; i < count && i < kErrorsShown; ++i) {
+    void const* error = call<Method::IParser_getError>(api, parser, i);
+    if (error == nullptr) continue;
+    char const* words = call<Method::IParserError_desc>(api, error);
+    text += "\n  " + describe_node(api, error, nodes) + ": " + (words == nullptr ? "" : words);
+  }
+  if (count > kErrorsShown) text += "\n  ... and " + std::to_string(count - kErrorsShown) + " more";
+  return text;
+}
+
+TensorInfo describe_tensor(abi::Api const& api, void* tensor, bool is_input) {
+  TensorInfo info;
+  info.name = call<Method::VTensor_getName>(api, tensor);
+  info.dtype = to_dtype(api, call<Method::VTensor_getType>(api, tensor));
+  info.shape = abi::call_shape<Method::VTensor_getDimensions>(api, tensor);
+  info.is_input = is_input;
+  info.is_shape = call<Method::VTensor_isShapeTensor>(api, tensor);
+  return info;
+}
+
+}  // namespace
+
+abi::Owned parse_onnx(Library::State const& library, void* network, std::string const& path) {
+  std::vector<OnnxNode> const nodes = scan_onnx(path);
+  abi::Api const& api = library.api;
+  abi::Owned parser = library.make_parser(network);
+  LogCapture const log;
+  int const verbosity = static_cast<int>(Severity::kWarning);
+  if (!call<Method::IParser_parseFromFile>(api, parser.get(), path.c_str(), verbosity)) {
+    std::string const errors = describe_errors(api, parser.get(), nodes);
+    throw Error(ErrorKind::kOnnx, path + ": TensorRT cannot parse it" + (errors.empty() ? log.errors() : errors),
+                {"",
+                 std::string("operators that TensorRT") + (library.kind == LibraryKind::kRtx ? "-RTX " : " ") +
+                     std::to_string(library.version.major) + "." + std::to_string(library.version.minor) + " supports",
+                 "rewrite the node named above, or export with another opset"});
+  }
+  return parser;
+}
+
+std::vector<TensorInfo> network_inputs(abi::Api const& api, void* network) {
+  std::vector<TensorInfo> tensors(static_cast<std::size_t>(call<Method::VNetworkDefinition_getNbInputs>(api, network)));
+  std::int32_t index = 0;
+  for (auto& tensor : tensors) {
+    tensor = describe_tensor(api, call<Method::VNetworkDefinition_getInput>(api, network, index++), true);
+  }
+  return tensors;
+}
+
+std::vector<TensorInfo> network_outputs(abi::Api const& api, void* network) {
+  std::vector<TensorInfo> tensors(
+      static_cast<std::size_t>(call<Method::VNetworkDefinition_getNbOutputs>(api, network)));
+  std::int32_t index = 0;
+  for (auto& tensor : tensors) {
+    tensor = describe_tensor(api, call<Method::VNetworkDefinition_getOutput>(api, network, index++), false);
+  }
+  return tensors;
+}
+
+std::map<std::string, int> network_layer_types(abi::Api const& api, void* network) {
+  std::map<std::string, int> types;
+  int const count = call<Method::VNetworkDefinition_getNbLayers>(api, network);
+  for (int i = 0; i < count; ++i) {
+    void* layer = call<Method::VNetworkDefinition_getLayer>(api, network, i);
+    if (call<Method::VLayer_getNbOutputs>(api, layer) < 1) continue;
+    void* output = call<Method::VLayer_getOutput>(api, layer, 0);
+    if (output != nullptr) ++types[name_of(to_dtype(api, call<Method::VTensor_getType>(api, output)))];
+  }
+  return types;
+}
+
+}  // namespace tf2trt::detail

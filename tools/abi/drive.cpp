@@ -1,0 +1,169 @@
+// Calls the classes of cpp/abi/callbacks.hpp through NVIDIA's interfaces, as TensorRT does, and looks at what arrived.
+// Compiled against the headers of one TensorRT version by `python tools/abi drive DIR`.
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <initializer_list>
+#include <type_traits>
+
+#include "NvInfer.h"
+#include "abi/callbacks.hpp"
+
+namespace {
+
+namespace ours = tf2trt::abi;
+
+// What the last call brought. Text is kept as a pointer: it must be the very one that was passed.
+struct Seen : ours::LogSink, ours::ProfileSink, ours::ProgressSink {
+  int calls = 0;
+  char const* what = "";
+  char const* text = nullptr;
+  char const* second = nullptr;
+  std::int32_t number = -1;
+  float time = 0;
+  bool answer = true;
+
+  void note(char const* function, char const* first, char const* parent, std::int32_t value) noexcept {
+    ++calls;
+    what = function;
+    text = first;
+    second = parent;
+    number = value;
+  }
+  void on_log(std::int32_t severity, char const* message) noexcept override { note("log", message, nullptr, severity); }
+  void on_layer(char const* name, float milliseconds) noexcept override {
+    note("layer", name, nullptr, -1);
+    time = milliseconds;
+  }
+  void on_phase_start(char const* phase, char const* parent, std::int32_t steps) noexcept override {
+    note("start", phase, parent, steps);
+  }
+  bool on_step(char const* phase, std::int32_t step) noexcept override {
+    note("step", phase, nullptr, step);
+    return answer;
+  }
+  void on_phase_finish(char const* phase) noexcept override { note("finish", phase, nullptr, -1); }
+
+  [[nodiscard]] bool is(char const* function, char const* first, char const* parent, std::int32_t value) const {
+    return std::strcmp(what, function) == 0 && text == first && second == parent && number == value;
+  }
+};
+
+// Counts the calls and differences of one interface and prints them at its end.
+class Count {
+ public:
+  explicit Count(char const* name) : name_(name) {}
+  ~Count() {
+    std::printf("  %s: %d calls, %d differences\n", name_, calls_, differences_);
+    all_ += differences_;
+  }
+  void call(bool right, char const* what) {
+    ++calls_;
+    if (right) return;
+    ++differences_;
+    std::printf("  %s: %s arrived otherwise\n", name_, what);
+  }
+  static int all() { return all_; }
+
+ private:
+  char const* name_;
+  int calls_ = 0;
+  int differences_ = 0;
+  static inline int all_ = 0;
+};
+
+// Through a volatile pointer, so that the compiler cannot know whose object it is and must use the virtual table.
+template <class Theirs, class Ours>
+Theirs* theirs(Ours& object) {
+  Theirs* volatile pointer = reinterpret_cast<Theirs*>(&object);
+  return pointer;
+}
+
+char const kText[] = "text";
+char const kParent[] = "parent";
+
+// A versioned interface names itself; its own default in NVIDIA's header says what the answer must be.
+template <class Theirs>
+void check_version(Count& count, Theirs* object) {
+  if constexpr (requires { object->getInterfaceInfo(); }) {
+    auto const here = object->getInterfaceInfo();
+    auto const expected = object->Theirs::getInterfaceInfo();
+    count.call(
+        std::strcmp(here.kind, expected.kind) == 0 && here.major == expected.major && here.minor == expected.minor,
+        "getInterfaceInfo");
+    auto const language = object->getAPILanguage();
+    count.call(language == decltype(language)::kCPP, "getAPILanguage");
+  }
+}
+
+template <class Ours>
+void drive_logger() {
+  using Logger = nvinfer1::ILogger;
+  Count count("ILogger");
+  Seen seen;
+  Ours object(seen);
+  auto* logger = theirs<Logger>(object);
+  for (auto severity : {Logger::Severity::kINTERNAL_ERROR, Logger::Severity::kERROR, Logger::Severity::kWARNING,
+                        Logger::Severity::kINFO, Logger::Severity::kVERBOSE}) {
+    logger->log(severity, kText);
+    count.call(seen.is("log", kText, nullptr, static_cast<std::int32_t>(severity)), "log");
+  }
+  logger->log(Logger::Severity::kINFO, "");
+  count.call(seen.calls == 6 && *seen.text == '\0', "log of an empty text");
+  check_version(count, logger);
+}
+
+template <class Ours>
+void drive_profiler() {
+  Count count("IProfiler");
+  Seen seen;
+  Ours object(seen);
+  auto* profiler = theirs<nvinfer1::IProfiler>(object);
+  for (float time : {0.0F, 0.25F, 1.5e6F}) {
+    profiler->reportLayerTime(kText, time);
+    count.call(seen.is("layer", kText, nullptr, -1) && seen.time == time, "reportLayerTime");
+  }
+  check_version(count, profiler);
+}
+
+// A template, so that a version without the interface compiles: there it is an incomplete type.
+template <class Theirs>
+void drive_progress_monitor() {
+  if constexpr (requires { sizeof(Theirs); }) {
+    Count count("IProgressMonitor");
+    Seen seen;
+    ours::ProgressMonitor10 object(seen);
+    auto* monitor = theirs<Theirs>(object);
+    for (char const* parent : {static_cast<char const*>(nullptr), static_cast<char const*>(kParent)}) {
+      monitor->phaseStart(kText, parent, 7);
+      count.call(seen.is("start", kText, parent, 7), "phaseStart");
+    }
+    for (bool answer : {true, false}) {
+      seen.answer = answer;
+      bool const got = monitor->stepComplete(kText, 3);
+      count.call(seen.is("step", kText, nullptr, 3) && got == answer, "stepComplete");
+    }
+    monitor->phaseFinish(kText);
+    count.call(seen.is("finish", kText, nullptr, -1) && seen.calls == 5, "phaseFinish");
+    check_version(count, monitor);
+  } else {
+    std::printf("  IProgressMonitor: not in this version\n");
+  }
+}
+
+}  // namespace
+
+// Found only where NVIDIA's namespace has no such name.
+class IProgressMonitor;
+namespace nvinfer1 {
+using ProgressMonitorOrNothing = IProgressMonitor;
+}
+
+int main() {
+  std::printf("%d.%d.%d\n", NV_TENSORRT_MAJOR, NV_TENSORRT_MINOR, NV_TENSORRT_PATCH);
+  constexpr bool versioned = NV_TENSORRT_MAJOR >= 11;
+  drive_logger<std::conditional_t<versioned, ours::Logger11, ours::Logger8>>();
+  drive_profiler<std::conditional_t<versioned, ours::Profiler11, ours::Profiler8>>();
+  drive_progress_monitor<nvinfer1::ProgressMonitorOrNothing>();
+  return Count::all() == 0 ? 0 : 1;
+}
