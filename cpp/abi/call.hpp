@@ -94,8 +94,10 @@ TF2TRT_ON_IMPL(VExecutionContext_setTensorAddress, bool(Name, void*))
 TF2TRT_ON_IMPL(VExecutionContext_enqueueV3, bool(void*))
 TF2TRT_ON_IMPL(VExecutionContext_setOptimizationProfileAsync, bool(Int, void*))
 TF2TRT_ON_IMPL(VExecutionContext_setProfiler, void(void*))
+TF2TRT_ON_IMPL(VExecutionContext_setEnqueueEmitsProfile, void(bool))
 TF2TRT_ON_IMPL(VExecutionContext_inferShapes, Int(Int, Name*))
 
+TF2TRT_ON_IMPL(VEngineInspector_setExecutionContext, bool(void const*))
 TF2TRT_ON_IMPL(VEngineInspector_getEngineInformation, Name(Int))
 
 TF2TRT_ON_SELF(IParser_parseFromFile, bool(Name, Int))

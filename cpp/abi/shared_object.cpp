@@ -12,7 +12,8 @@
 namespace tf2trt::abi {
 
 void* try_load_shared_object(std::string const& path, std::string* reason) noexcept {
-  void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  // Lazy: TensorRT 8's plugin library names cuBLAS and cuDNN functions that only plugins nobody asked for would call.
+  void* handle = dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL);
   if (handle == nullptr && reason != nullptr) {
     char const* words = dlerror();
     *reason = words == nullptr ? "the loader gave no reason" : words;

@@ -57,6 +57,11 @@ constexpr Exception kExceptions[] = {
 #include "abi/slots_8.inc"
 };
 
+// TensorRT-RTX 1.7.1's ITensor lacks setBroadcastAcrossBatch, getBroadcastAcrossBatch, getLocation and setLocation, so
+// what follows them moves up. There are no public headers of it: this was read from the library's own tables, where the
+// functions log their names; every other slot that was compared this way is 11's.
+constexpr Exception kRtxExceptions[] = {{Method::VTensor_isShapeTensor, 11, {}}};
+
 // The enumerations take the order of slots_11.inc; the other tables must follow it, entry by entry.
 constexpr bool same_text(char const* a, char const* b) {
   while (*a != '\0' && *a == *b) {
@@ -98,7 +103,7 @@ static_assert(same_order(kValueNames, kValueNames8) && same_order(kValueNames, k
 char const* name_of(Method method) noexcept { return kMethodNames[static_cast<std::size_t>(method)]; }
 char const* name_of(Value value) noexcept { return kValueNames[static_cast<std::size_t>(value)]; }
 
-Api::Api(int generation, Version version) : generation_(generation), version_(version) {
+Api::Api(int generation, Version version, bool rtx) : generation_(generation), version_(version), rtx_(rtx) {
   switch (generation) {
     case 8:
       slots_ = kSlots8.data();
@@ -119,7 +124,21 @@ Api::Api(int generation, Version version) : generation_(generation), version_(ve
   }
 }
 
+std::int16_t const* Api::departure(Method method) const noexcept {
+  if (rtx_) {
+    for (Exception const& exception : kRtxExceptions) {
+      if (exception.method == method) return &exception.index;
+    }
+    return nullptr;
+  }
+  for (Exception const& exception : kExceptions) {
+    if (exception.method == method && exception.version == version_) return &exception.index;
+  }
+  return nullptr;
+}
+
 bool Api::has(Method method) const noexcept {
+  if (std::int16_t const* index = departure(method)) return *index >= 0;
   Slot const& slot = slots_[static_cast<std::size_t>(method)];
   if (slot.index < 0) return false;
   return slot.since_major < version_.major ||
@@ -127,10 +146,10 @@ bool Api::has(Method method) const noexcept {
 }
 
 int Api::slot(Method method) const {
-  for (Exception const& exception : kExceptions) {
-    if (exception.method == method && exception.version == version_) return exception.index;
+  if (has(method)) {
+    std::int16_t const* index = departure(method);
+    return index != nullptr ? *index : slots_[static_cast<std::size_t>(method)].index;
   }
-  if (has(method)) return slots_[static_cast<std::size_t>(method)].index;
   throw Error(ErrorKind::kUnsupportedVersion, std::string("TensorRT ") + std::to_string(version_.major) + "." +
                                                   std::to_string(version_.minor) + " has no " + name_of(method));
 }

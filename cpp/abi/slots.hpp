@@ -37,9 +37,10 @@ struct Version {
 // The tables of one generation, bound to the version that was loaded.
 class Api {
  public:
-  // generation: 8, 10 or 11; version: the interface's version, which decides what methods are there.
-  // Throws Error(kUnsupportedVersion) for another generation.
-  Api(int generation, Version version);
+  // generation: 8, 10 or 11; version: the interface's version, which decides what methods are there; rtx: TensorRT-RTX,
+  // which answers to 11's tables but for what slots.cpp lists. Throws Error(kUnsupportedVersion) for another
+  // generation.
+  Api(int generation, Version version, bool rtx = false);
 
   [[nodiscard]] int generation() const noexcept { return generation_; }
   [[nodiscard]] bool has(Method method) const noexcept;
@@ -52,8 +53,12 @@ class Api {
   [[nodiscard]] std::int32_t raw(Value value) const noexcept;
 
  private:
+  // Where this very library departs from its generation's table; nullptr where it does not.
+  [[nodiscard]] std::int16_t const* departure(Method method) const noexcept;
+
   int generation_;
   Version version_;
+  bool rtx_;
   Slot const* slots_;
   std::int32_t const* values_;
 };

@@ -1,5 +1,6 @@
 #include "npy.hpp"
 
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -49,7 +50,9 @@ std::string descr_of(std::string const& path, DType dtype) {
 
 HostTensor read(std::string const& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(ErrorKind::kInput, path + ": no such file", {"", "an .npy file", ""});
+  if (!file || std::filesystem::is_directory(path)) {
+    throw Error(ErrorKind::kInput, path + ": no such file", {"", "an .npy file", ""});
+  }
   std::string const bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   if (bytes.size() < 12 || bytes.compare(0, kMagicSize, kMagic) != 0) refuse(path, "a file that is no .npy file");
   bool const first_version = bytes[6] == 1;
@@ -68,9 +71,18 @@ HostTensor read(std::string const& path) {
   std::string const extents = match[1];
   std::regex const number("[0-9]+");
   for (std::sregex_iterator i(extents.begin(), extents.end(), number), end; i != end; ++i) {
-    tensor.shape.push_back(std::stoll(i->str()));
+    std::string const text = i->str();
+    std::int64_t extent = 0;
+    auto const read = std::from_chars(text.data(), text.data() + text.size(), extent);
+    if (read.ec != std::errc{}) refuse(path, "an extent of " + text);
+    tensor.shape.push_back(extent);
   }
-  std::size_t const expected = bytes_of(tensor.dtype, element_count(tensor.shape));
+  std::size_t expected = 0;
+  try {
+    expected = bytes_of(tensor.dtype, element_count(tensor.shape));
+  } catch (Error const&) {
+    refuse(path, "a shape of more elements than any memory holds");
+  }
   std::size_t const offset = start + header_size;
   if (bytes.size() - offset != expected) {
     refuse(path,
@@ -107,7 +119,10 @@ void write(std::string const& path, HostTensor const& tensor) {
   }
   std::error_code error;
   std::filesystem::rename(temporary, path, error);
-  if (error) throw Error(ErrorKind::kOutput, path + ": cannot be written: " + error.message());
+  if (error) {
+    std::remove(temporary.c_str());
+    throw Error(ErrorKind::kOutput, path + ": cannot be written: " + error.message());
+  }
 }
 
 }  // namespace tf2trt::npy

@@ -1,6 +1,7 @@
 // tf2trt-run: loads an engine, runs it on .npy files, writes its outputs as .npy files and prints timings.
 // A model for programs of your own: it uses nothing but the public headers.
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -42,8 +43,13 @@ Arguments parse(std::vector<std::string> const& words) {
     if (word == "--output") {
       arguments.output = value();
     } else if (word == "--iterations") {
-      arguments.iterations = static_cast<int>(std::strtol(value().c_str(), nullptr, 10));
-      if (arguments.iterations < 1) usage_error("--iterations: needs a number of at least 1");
+      std::string const& text = value();
+      char const* const last = text.data() + text.size();
+      auto const [end, error] = std::from_chars(text.data(), last, arguments.iterations);
+      if (error != std::errc{} || end != last || arguments.iterations < 1)
+        usage_error("--iterations: needs a number of at least 1");
+    } else if (word.rfind("--", 0) == 0) {
+      usage_error(word + ": no such option");
     } else if (arguments.engine.empty()) {
       arguments.engine = word;
     } else if (auto const equals = word.find('='); equals != std::string::npos) {

@@ -26,14 +26,15 @@ char const* name_of(LibraryKind kind) {
 
 // The class of the same name in tf2trt.errors: one exception tree, written in Python.
 void translate_errors() {
-  py::register_exception_translator([](std::exception_ptr pointer) {  // NOLINT(performance-unnecessary-value-param): pybind11 asks for it by value
-    try {
-      if (pointer) std::rethrow_exception(pointer);
-    } catch (Error const& error) {
-      py::object const type = py::module_::import("tf2trt.errors").attr(error_class(error.kind()));
-      PyErr_SetObject(type.ptr(), type(error.what()).ptr());
-    }
-  });
+  py::register_exception_translator(
+      [](std::exception_ptr pointer) {  // NOLINT(performance-unnecessary-value-param): pybind11 asks for it by value
+        try {
+          if (pointer) std::rethrow_exception(pointer);
+        } catch (Error const& error) {
+          py::object const type = py::module_::import("tf2trt.errors").attr(error_class(error.kind()));
+          PyErr_SetObject(type.ptr(), type(error.what()).ptr());
+        }
+      });
 }
 
 void bind_libraries(py::module_& module) {

@@ -166,6 +166,10 @@ void configure(Library::State const& library, void* config, BuilderOptions const
   // So that the engine's inspector can tell what type each layer was built in.
   call<Method::VBuilderConfig_setProfilingVerbosity>(api, config, api.value(Value::ProfilingVerbosity_kDETAILED));
   if (options.optimization_level) {
+    if (*options.optimization_level < 0 || *options.optimization_level > 5) {
+      throw Error(ErrorKind::kUsage, "optimisation level",
+                  {std::to_string(*options.optimization_level), "a number from 0 to 5", ""});
+    }
     call<Method::VBuilderConfig_setBuilderOptimizationLevel>(api, config, *options.optimization_level);
   }
 }
@@ -229,7 +233,7 @@ BuildResult build(Library const& library, std::string const& onnx_path, BuilderO
   memory->plan =
       abi::Owned(call<Method::VBuilder_buildSerializedNetwork>(api, builder.get(), network.get(), config.get()));
   report.rethrow();
-  if (!memory->plan) {
+  if (!memory->plan || report.stopped()) {
     throw Error(ErrorKind::kBuild, report.stopped() ? "the build was stopped"
                                                     : onnx_path + ": TensorRT could not build it" + log.errors());
   }

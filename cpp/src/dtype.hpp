@@ -16,7 +16,7 @@ inline DType to_dtype(abi::Api const& api, std::int32_t value) noexcept {
       {Value::DataType_kINT64, DType::kInt64},   {Value::DataType_kINT4, DType::kInt4},
   };
   for (auto const& [named, dtype] : kTypes) {
-    if (api.raw(named) == value) return dtype;
+    if (value >= 0 && api.raw(named) == value) return dtype;
   }
   return DType::kOther;
 }

@@ -1,6 +1,7 @@
 #include "tf2trt/engine.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -39,7 +40,9 @@ std::vector<TensorInfo> list_tensors(abi::Api const& api, void* engine) {
 
 std::vector<char> read_file(std::string const& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(ErrorKind::kEngine, path + ": cannot be read", {"", "an existing .engine file", ""});
+  if (!file || std::filesystem::is_directory(path)) {
+    throw Error(ErrorKind::kEngine, path + ": cannot be read", {"", "an existing .engine file", ""});
+  }
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
@@ -62,14 +65,14 @@ Engine Engine::load(std::string const& path, std::vector<std::string> const& fol
 }
 
 Engine Engine::deserialize(Library const& library, void const* plan, std::size_t size) {
-  read_plan_header(plan, size);
+  PlanHeader const header = read_plan_header(plan, size);
   cuda::ContextGuard const guard;
   auto state = std::make_shared<State>(State{library, library.state().make_runtime(), {}, {}});
   abi::Api const& api = state->api();
   LogCapture const log;
   state->engine = abi::Owned(abi::deserialize_engine(api, state->runtime.get(), plan, size));
   if (!state->engine) {
-    throw Error(ErrorKind::kEngine,
+    throw Error(library.reads(header) ? ErrorKind::kEngine : ErrorKind::kEngineVersion,
                 "TensorRT " + library.version_text() + " cannot deserialise this plan" + log.errors(),
                 {"", "", "build the engine again with this TensorRT on this GPU"});
   }
@@ -115,8 +118,15 @@ ShapeRange Engine::profile_shape(std::string const& name, int profile) const {
 
 std::string Engine::information() const {
   abi::Api const& api = state_->api();
+  ExecutionContext context = create_context();
+  for (auto const& tensor : tensors()) {
+    if (tensor.is_input && !tensor.is_shape) context.set_input_shape(tensor.name, profile_shape(tensor.name, 0).opt);
+  }
   abi::Owned const inspector(call<Method::VCudaEngine_createEngineInspector>(api, state_->get()));
   if (!inspector) throw Error(ErrorKind::kEngine, "IEngineInspector could not be created");
+  call<Method::VEngineInspector_setExecutionContext>(api, inspector.get(),
+                                                     static_cast<void const*>(context.state_->get()));
+  (void)context.unresolved_inputs();  // has the shapes inferred, without which 8.6 tells no types
   char const* text = call<Method::VEngineInspector_getEngineInformation>(
       api, inspector.get(), api.value(Value::LayerInformationFormat_kJSON));
   return text == nullptr ? "" : text;

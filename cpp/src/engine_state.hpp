@@ -7,6 +7,7 @@
 
 #include "abi/object.hpp"
 #include "library_state.hpp"
+#include "profile.hpp"
 #include "tf2trt/engine.hpp"
 
 namespace tf2trt {
@@ -26,6 +27,7 @@ struct Engine::State {
 
 struct ExecutionContext::State {
   std::shared_ptr<Engine::State> engine;
+  std::unique_ptr<detail::LayerTimes> times;  // once layers were profiled; the context points to it, so it goes last
   abi::Owned context;
 
   [[nodiscard]] abi::Api const& api() const { return engine->api(); }

@@ -105,8 +105,9 @@ Library Library::open(std::string const& path) {
   refuse_unsupported(identity, path);
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): the address is only looked up
   std::string const real = abi::file_of(reinterpret_cast<void const*>(get_version));
-  auto state = std::make_shared<State>(real.empty() ? path : real, identity.kind, identity.own, number,
-                                       abi::Api(identity.interface.major, identity.interface));
+  auto state = std::make_shared<State>(
+      real.empty() ? path : real, identity.kind, identity.own, number,
+      abi::Api(identity.interface.major, identity.interface, identity.kind == LibraryKind::kRtx));
   state->create_builder = create_builder;
   state->create_runtime = create_runtime;
   if (create_builder != nullptr) state->parser_path = parser_beside(state->path, identity);
@@ -140,6 +141,7 @@ abi::Owned Library::State::make_builder() const {
 }
 
 abi::Owned Library::State::make_runtime() const {
+  cuda::driver();  // says plainly that there is none; TensorRT 8.6.0 crashes
   LogCapture const log;
   return created(create_runtime(detail::tensorrt_logger(api.generation()), version_number), log, "IRuntime");
 }

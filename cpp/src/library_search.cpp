@@ -57,7 +57,9 @@ class Opener {
     } catch (Error const& error) {
       candidate->reason = error.what();
       bool const by_name = place.path.find('/') == std::string::npos;
-      if (by_name && candidate->reason.find("cannot open shared object file") != std::string::npos) return nullptr;
+      if (by_name && candidate->reason.find(place.path + ": cannot open shared object file") != std::string::npos) {
+        return nullptr;
+      }
     }
     std::error_code error;
     auto const real = std::filesystem::canonical(candidate->path, error);

@@ -90,9 +90,10 @@ std::vector<LogLine> LogCapture::lines() const { return the_log().lines(this); }
 
 std::string LogCapture::errors() const {
   std::vector<LogLine> kept = lines();
-  kept.erase(
-      std::remove_if(kept.begin(), kept.end(), [](auto const& line) { return line.severity > Severity::kError; }),
-      kept.end());
+  auto const is_error = [](auto const& line) { return line.severity <= Severity::kError; };
+  if (std::any_of(kept.begin(), kept.end(), is_error)) {
+    kept.erase(std::remove_if(kept.begin(), kept.end(), [&](auto const& line) { return !is_error(line); }), kept.end());
+  }
   std::string text;
   for (std::size_t i = kept.size() > kErrorsShown ? kept.size() - kErrorsShown : 0; i < kept.size(); ++i) {
     text += "\n  TensorRT: " + kept[i].text;

@@ -9,6 +9,7 @@ namespace tf2trt {
 namespace {
 
 constexpr std::size_t kHeaderSize = 28;
+constexpr std::size_t kSizeOffset = 16;
 constexpr std::size_t kVersionOffset = 24;
 constexpr char const* kTag = "ftrt";
 constexpr char const* kCompatibleTag = "vtrt";
@@ -34,6 +35,13 @@ PlanHeader read_plan_header(void const* data, std::size_t size) {
   auto const* bytes = static_cast<unsigned char const*>(data);
   std::int32_t serialization = 0;
   std::memcpy(&serialization, bytes + 4, sizeof serialization);
+  std::uint64_t written = 0;
+  std::memcpy(&written, bytes + kSizeOffset, sizeof written);
+  if (size < written) {
+    throw Error(ErrorKind::kEngine, "engine: the plan is truncated",
+                {std::to_string(size) + " bytes", std::to_string(written) + " bytes, as its header says",
+                 "copy the whole file, or build it again"});
+  }
   auto const* version = bytes + kVersionOffset;
   return {{version[0], version[1], version[2], version[3]}, serialization};
 }

@@ -1,42 +1,36 @@
-// Layer times, through IProfiler.
+#include "profile.hpp"
+
 #include "abi/call.hpp"
-#include "abi/callbacks.hpp"
 #include "cuda_driver.hpp"
 #include "engine_state.hpp"
 
 namespace tf2trt {
+
+void detail::LayerTimes::on_layer(char const* name, float milliseconds) noexcept {
+  try {
+    times_.emplace_back(name == nullptr ? "" : name, milliseconds);
+  } catch (...) {  // NOLINT(bugprone-empty-catch): out of memory; a missing line must not end TensorRT's process
+  }
+}
+
+void* detail::LayerTimes::profiler(int generation) noexcept {
+  return generation >= 11 ? static_cast<void*>(&versioned_) : static_cast<void*>(&plain_);
+}
+
 namespace {
 
-class LayerTimes final : public abi::ProfileSink {
+// Whether enqueue reports to the profiler, while this lives.
+class Emitting {
  public:
-  void on_layer(char const* name, float milliseconds) noexcept override {
-    try {
-      times_.emplace_back(name == nullptr ? "" : name, milliseconds);
-    } catch (...) {  // NOLINT(bugprone-empty-catch): out of memory; a missing line must not end TensorRT's process
-    }
-  }
-  std::vector<std::pair<std::string, float>> take() { return std::move(times_); }
+  Emitting(abi::Api const& api, void* context) : api_(&api), context_(context) { set(true); }
+  ~Emitting() { set(false); }
+  Emitting(Emitting const&) = delete;
+  Emitting& operator=(Emitting const&) = delete;
+  Emitting(Emitting&&) = delete;
+  Emitting& operator=(Emitting&&) = delete;
 
  private:
-  std::vector<std::pair<std::string, float>> times_;
-};
-
-// Attaches a profiler to a context while it lives.
-class Attached {
- public:
-  Attached(abi::Api const& api, void* context, void* profiler) : api_(&api), context_(context) {
-    abi::call<abi::Method::VExecutionContext_setProfiler>(*api_, context_, profiler);
-  }
-  ~Attached() {
-    void* const none = nullptr;
-    abi::call<abi::Method::VExecutionContext_setProfiler>(*api_, context_, none);
-  }
-  Attached(Attached const&) = delete;
-  Attached& operator=(Attached const&) = delete;
-  Attached(Attached&&) = delete;
-  Attached& operator=(Attached&&) = delete;
-
- private:
+  void set(bool emit) { abi::call<abi::Method::VExecutionContext_setEnqueueEmitsProfile>(*api_, context_, emit); }
   abi::Api const* api_;
   void* context_;
 };
@@ -44,15 +38,18 @@ class Attached {
 }  // namespace
 
 std::vector<std::pair<std::string, float>> ExecutionContext::profile_layers(void* stream) {
-  LayerTimes times;
-  abi::Profiler8 plain(times);
-  abi::Profiler11 versioned(times);
-  void* const profiler = state_->api().generation() >= 11 ? static_cast<void*>(&versioned) : static_cast<void*>(&plain);
   cuda::ContextGuard const guard;
-  Attached const attached(state_->api(), state_->get(), profiler);
+  abi::Api const& api = state_->api();
+  if (!state_->times) {
+    state_->times = std::make_unique<detail::LayerTimes>();
+    abi::call<abi::Method::VExecutionContext_setProfiler>(api, state_->get(),
+                                                          state_->times->profiler(api.generation()));
+  }
+  Emitting const emitting(api, state_->get());
+  state_->times->take();
   enqueue(stream);
   cuda::check(cuda::driver().stream_synchronize(stream), "cuStreamSynchronize");
-  return times.take();
+  return state_->times->take();
 }
 
 }  // namespace tf2trt

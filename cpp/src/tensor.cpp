@@ -1,8 +1,16 @@
 #include "tf2trt/tensor.hpp"
 
+#include <limits>
+
 #include "tf2trt/error.hpp"
 
 namespace tf2trt {
+namespace {
+
+// At eight bytes each they still fit an address.
+constexpr std::size_t kMostElements = std::numeric_limits<std::size_t>::max() / 16;
+
+}  // namespace
 
 char const* name_of(DType dtype) noexcept {
   switch (dtype) {
@@ -71,7 +79,11 @@ std::size_t element_count(Shape const& shape) {
     if (extent < 0) {
       throw Error(ErrorKind::kUsage, "shape: an extent is dynamic", {to_string(shape), "a shape without ?", ""});
     }
-    count *= static_cast<std::size_t>(extent);
+    auto const factor = static_cast<std::size_t>(extent);
+    if (factor != 0 && count > kMostElements / factor) {
+      throw Error(ErrorKind::kUsage, "shape: more elements than any memory holds", {to_string(shape), "", ""});
+    }
+    count *= factor;
   }
   return count;
 }

@@ -42,8 +42,8 @@ class BuildResult {
 
   std::vector<TensorInfo> inputs;
   std::vector<TensorInfo> outputs;
-  // How many layers of the network give each type. On TensorRT 8 and 10 this is the network as parsed, before the
-  // builder chose; the engine's inspector knows what was chosen.
+  // How many layers of the parsed network give each type. On 11 and TensorRT-RTX that is what is built; on 8 and 10 the
+  // builder chooses, and Engine::information tells what.
   std::map<std::string, int> layer_types;
   std::vector<char> timing_cache;
   std::vector<LogLine> log;  // warnings and errors

@@ -32,7 +32,8 @@ class Engine {
   [[nodiscard]] std::size_t device_memory_size() const;
   // The range of an input's shape in one optimisation profile. Throws Error(kInput) for a name that is no input.
   [[nodiscard]] ShapeRange profile_shape(std::string const& name, int profile) const;
-  // The engine inspector's JSON: layers, with tactics and formats where the engine was built with detailed profiling.
+  // The engine inspector's JSON: layers with their tactics, formats and types. TensorRT tells the types of a dynamic
+  // engine only for given shapes: those are the most usual ones of profile 0, for which a context is made meanwhile.
   [[nodiscard]] std::string information() const;
   // Allocates device memory. Throws Error(kDevice) where it is not there.
   [[nodiscard]] ExecutionContext create_context() const;

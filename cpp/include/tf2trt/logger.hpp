@@ -31,7 +31,8 @@ class LogCapture {
   LogCapture& operator=(LogCapture&&) = delete;
 
   [[nodiscard]] std::vector<LogLine> lines() const;
-  // The last errors, one a line and indented, to be put behind an exception's message; "" where there were none.
+  // The last errors, or where there are none the last warnings, one a line and indented, to be put behind an
+  // exception's message; "" where there was neither.
   [[nodiscard]] std::string errors() const;
 };
 

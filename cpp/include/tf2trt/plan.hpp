@@ -7,9 +7,9 @@
 
 namespace tf2trt {
 
-// The first 28 bytes of a plan: the tag "ftrt" ("vtrt" in TensorRT-RTX's), the format of the header, and at byte 24 the
-// version of the TensorRT that wrote it, one byte each for major, minor, patch and build (as trtexec
-// --getPlanVersionOnly reads it).
+// The first 28 bytes of a plan: the tag "ftrt" ("vtrt" in TensorRT-RTX's), the format of the header, at byte 16 the
+// plan's size (seen in plans of 8.6.0 and TensorRT-RTX 1.7.1), and at byte 24 the version of the TensorRT that wrote
+// it, one byte each for major, minor, patch and build (as trtexec --getPlanVersionOnly reads it). All little-endian.
 struct PlanHeader {
   std::array<int, 4> version;
   int serialization;
@@ -18,7 +18,7 @@ struct PlanHeader {
   [[nodiscard]] std::string version_text() const;
 };
 
-// Throws Error(kEngine) where the bytes are too few or are no plan.
+// Throws Error(kEngine) where the bytes are no plan, or fewer than the header says.
 PlanHeader read_plan_header(void const* data, std::size_t size);
 
 }  // namespace tf2trt

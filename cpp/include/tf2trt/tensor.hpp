@@ -18,7 +18,7 @@ char const* name_of(DType dtype) noexcept;
 std::size_t bytes_of(DType dtype, std::size_t count);
 // "1x?x224", or "scalar".
 std::string to_string(Shape const& shape);
-// The number of elements. Throws Error(kUsage) where an extent is dynamic.
+// The number of elements. Throws Error(kUsage) where an extent is dynamic, or there are too many.
 std::size_t element_count(Shape const& shape);
 
 struct TensorInfo {

@@ -1,0 +1,122 @@
+# make demo    the whole way on a small real model: train, export, build, check (and run, where there is a GPU)
+# make test    what CI runs: the linters, then ctest, then pytest
+# make lint    ruff, mypy, stubtest, clang-format, clang-tidy
+# make clean   removes all that the others made
+#
+# Each is enough on a fresh Debian machine: it makes .venv, installs what it needs there, and builds.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+unexport MAKEFLAGS MAKELEVEL
+
+PYTHON ?= python3
+BIN := .venv/bin
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
+
+PY_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi')
+CPP_SOURCES := $(shell find cpp plugins tests/cpp -name '*.cpp')
+CPP_HEADERS := $(shell find cpp plugins tests/cpp -name '*.hpp' -o -name '*.inc' -o -name '*.cu')
+CMAKE_FILES := $(shell find CMakeLists.txt cpp plugins tests/cpp -name CMakeLists.txt -o -name '*.cmake')
+SOURCES := $(PY_SOURCES) $(CPP_SOURCES) $(CPP_HEADERS) $(CMAKE_FILES) pyproject.toml
+
+# pycuda (the extra `cuda`) is compiled against CUDA, so it is installed only where there is a GPU to use it on.
+GPU := $(shell { nvidia-smi -L || ls /dev/nvidia0; } >/dev/null 2>&1 && echo yes)
+ifneq ($(GPU),)
+export PATH := $(addsuffix :,$(wildcard /usr/local/cuda/bin))$(PATH)
+endif
+
+.PHONY: demo test lint clean
+demo: .venv/.demo
+	$(BIN)/tf2trt demo --out demo-out --json demo-out/demo.json
+
+test: .venv/.test build/.built .cache/tensorrt/.fetched lint
+	cd build && TF2TRT_TEST_LIBRARIES="$(CURDIR)/.cache/tensorrt" \
+	  TF2TRT_TEST_SITE="$$(../$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+	  ctest -j $(CMAKE_BUILD_PARALLEL_LEVEL) --output-on-failure --no-tests=error
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf .venv build dist demo-out .cache .mypy_cache .ruff_cache .pytest_cache
+	find python tests tools -name __pycache__ -prune -exec rm -rf {} +
+
+# --- Debian's packages: installed where that is allowed, otherwise named in one line ---------------------------------
+
+define debian_packages
+missing=(); \
+$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv); \
+$(PYTHON) -c 'import os, sysconfig as s; os.stat(s.get_path("include") + "/Python.h")' 2>/dev/null || missing+=(python3-dev); \
+command -v g++ >/dev/null || missing+=(g++); \
+command -v cmake >/dev/null || missing+=(cmake); \
+$(if $(1),[ -e /usr/include/gtest/gtest.h ] || missing+=($(1));) \
+if [ $${#missing[@]} -gt 0 ]; then \
+  install="apt-get install -y --no-install-recommends $${missing[*]}"; \
+  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+    $$install || { apt-get update && $$install; }; \
+  else \
+    echo "tf2trt needs these Debian packages: sudo $$install" >&2; exit 1; \
+  fi; \
+fi
+endef
+
+# --- the virtual environment and the package in it -------------------------------------------------------------------
+
+.venv/.made: pyproject.toml
+	@$(call debian_packages)
+	[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --upgrade pip 'scikit-build-core>=0.10' 'pybind11>=2.13'
+	touch $@
+
+pip_install = $(BIN)/python -m pip install -q --no-compile --no-build-isolation -Cbuild-dir=build/python
+install_pycuda = $(if $(GPU),$(BIN)/python -m pip install -q pycuda)
+
+.venv/.demo: .venv/.made $(SOURCES)
+	$(pip_install) ".[demo]"
+	$(install_pycuda)
+	touch $@
+
+.venv/.lint: .venv/.made $(SOURCES)
+	$(pip_install) ".[cli,lint]"
+	touch $@
+
+.venv/.test: .venv/.made $(SOURCES)
+	$(pip_install) ".[test,lint]"
+	$(install_pycuda)
+	touch .venv/.lint $@
+
+# --- the C++ library, its program and its tests ----------------------------------------------------------------------
+
+build/compile_commands.json: .venv/.made $(CMAKE_FILES)
+	@$(call debian_packages,libgtest-dev)
+	cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DTF2TRT_BUILD_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+	touch $@
+
+build/.built: build/compile_commands.json $(CPP_SOURCES) $(CPP_HEADERS)
+	cmake --build build
+	touch $@
+
+# Real TensorRT libraries for the tests that need no GPU.
+.cache/tensorrt/.fetched: tests/fetch_tensorrt.py .venv/.made
+	$(BIN)/python tests/fetch_tensorrt.py .cache/tensorrt
+	touch $@
+
+# --- the linters -----------------------------------------------------------------------------------------------------
+
+TIDY := $(CPP_SOURCES:%=build/tidy/%.ok)
+
+lint: .venv/.lint build/compile_commands.json
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy python/tf2trt
+	$(BIN)/python -m mypy.stubtest tf2trt._native --mypy-config-file pyproject.toml --allowlist .ci/stubtest-allow.txt
+	$(BIN)/clang-format --dry-run -Werror $(CPP_SOURCES) $(filter %.hpp %.cu,$(CPP_HEADERS)) $(wildcard tools/abi/*.cpp)
+	$(MAKE) --no-print-directory -j $(CMAKE_BUILD_PARALLEL_LEVEL) tidy
+
+.PHONY: tidy
+tidy: $(TIDY)
+
+# The bindings are compiled only in the wheel, so their flags stand in its build folder.
+build/tidy/%.ok: % $(CPP_HEADERS) .clang-tidy $(wildcard tests/cpp/.clang-tidy) | .venv/.lint build/compile_commands.json
+	@echo clang-tidy $<
+	@$(BIN)/clang-tidy --quiet -p $(if $(findstring cpp/bindings/,$<),build/python,build) $< 2> >(grep -v 'warnings generated' >&2)
+	@mkdir -p $(@D) && touch $@

@@ -1,0 +1,83 @@
+"""What can be asked of a build."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Callable, Mapping, Optional, Tuple, Union
+
+from tf2trt.errors import UsageError
+from tf2trt.specs import ShapeRange
+
+__all__ = ["PRECISIONS", "BuildOptions", "Progress", "parse_size"]
+
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
+
+Progress = Callable[[str, str, int, int], bool]
+"""Called as a build goes on with (phase, the phase that it is a part of or "", steps done, steps in all), from a thread
+of TensorRT's; returning False or raising stops the build. TensorRT 8 reports nothing."""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How to build an engine. The defaults give FP32 with TF32 off, for shapes that are all static.
+
+    ``precision``
+        ``"fp32"`` (TF32 off), ``"tf32"``, ``"fp16"`` or ``"bf16"``: on TensorRT 8 and 10 what TensorRT may choose layer
+        by layer; on 11 and TensorRT-RTX the graph's own types count, and the graph must hold them.
+    ``profiles``
+        One or more mappings from input name to :class:`~tf2trt.ShapeRange`; each must name every dynamic input.
+    ``workspace``
+        Limit of the scratch memory in bytes; None leaves it to TensorRT (all of the GPU's memory).
+    ``timing_cache``
+        A file of kernel timings, read where it exists and written after the build: a second build takes seconds.
+    ``version_compatible``
+        The engine is then read by later TensorRT versions of the same major version, at some cost in speed.
+    ``optimization_level``
+        0 (quick build) to 5 (long search); None is TensorRT's default, 3.
+
+    Raises:
+        UsageError: a value that cannot work.
+    """
+
+    precision: str = "fp32"
+    profiles: Tuple[Mapping[str, ShapeRange], ...] = ()
+    workspace: Optional[int] = None
+    timing_cache: Optional[Union[str, os.PathLike[str]]] = None
+    version_compatible: bool = False
+    optimization_level: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UsageError("precision", received=repr(self.precision), expected=", ".join(PRECISIONS))
+        if isinstance(self.profiles, Mapping):
+            raise UsageError("profiles", received="one mapping", expected="a sequence of them", hint="profiles=[{...}]")
+        object.__setattr__(self, "profiles", tuple(dict(profile) for profile in self.profiles))
+        for name, shapes in (item for profile in self.profiles for item in profile.items()):
+            if not isinstance(shapes, ShapeRange):
+                raise UsageError(
+                    f"profile of input {name!r}", received=repr(shapes), expected="ShapeRange(min=, opt=, max=)"
+                )
+        if self.workspace is not None and self.workspace <= 0:
+            raise UsageError("workspace", received=f"{self.workspace} bytes", expected="more than 0 bytes")
+        if self.optimization_level is not None and not 0 <= self.optimization_level <= 5:
+            raise UsageError("optimization level", received=self.optimization_level, expected="0 to 5")
+
+
+_UNITS = {"": 1, "B": 1}
+_UNITS.update({f"{prefix}IB": 1024**power for power, prefix in enumerate("KMGT", 1)})
+_UNITS.update({f"{prefix}B": 1000**power for power, prefix in enumerate("KMGT", 1)})
+
+
+def parse_size(text: str) -> int:
+    """``"1GiB"``, ``"1.5 MiB"``, ``"512MB"`` or ``"1048576"`` as bytes. KiB counts 1024 bytes, KB 1000.
+
+    Raises:
+        UsageError: the text is no size.
+    """
+    match = re.match(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*$", text)
+    unit = _UNITS.get(match.group(2).upper()) if match else None
+    if match is None or unit is None:
+        raise UsageError("size", received=repr(text), expected="a number and a unit, for example 1GiB or 512MiB")
+    return int(float(match.group(1)) * unit)

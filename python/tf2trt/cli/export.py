@@ -1,0 +1,70 @@
+"""``tf2trt export MODEL -o m.onnx``."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional, TypeVar
+
+import click
+
+from tf2trt.cli.output import Output, json_option, short_path
+from tf2trt.specs import parse_shapes
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def export_options(command: Command) -> Command:
+    """Adds the options of the export, which ``convert`` has too."""
+    for option in reversed(
+        (
+            click.option("--signature", metavar="NAME", help="Which signature of the SavedModel."),
+            click.option("--inputs", metavar="SHAPES", help="Fix input shapes, x:1x224x224x3,...; ? stays dynamic."),
+            click.option("--opset", type=int, metavar="N", help="The ONNX operator set."),
+            click.option("--tolerance", type=float, default=1e-4, show_default=True, help="Allowed relative error."),
+            click.option("--check/--no-check", default=True, help="Compare with TensorFlow by ONNX Runtime."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("export")
+@click.argument("model")
+@click.option("-o", "--output", required=True, metavar="FILE", help="The ONNX file to write, m.onnx.")
+@export_options
+@json_option
+def command(
+    model: str,
+    output: str,
+    signature: Optional[str],
+    inputs: Optional[str],
+    opset: Optional[int],
+    tolerance: float,
+    check: bool,
+    as_json: bool,
+) -> None:
+    """Export a Keras file (.keras, .h5) or a SavedModel folder to ONNX, and compare the two."""
+    from tf2trt.export import export
+
+    with Output(as_json) as out:
+        shapes = parse_shapes(inputs) if inputs else None
+        with out.status(f"exporting {short_path(model)}"):
+            report = export(
+                model, output, signature=signature, inputs=shapes, opset=opset, check=check, tolerance=tolerance
+            )
+        out.result(report.to_json())
+        show_export(out, report, kept=output)
+
+
+def show_export(out: Output, report: Any, kept: Optional[str]) -> None:
+    """What was exported, for people; ``kept`` is the ONNX file, if it was kept."""
+    error = report.max_rel_error
+    rows = [
+        ("ONNX", short_path(kept) if kept else "not kept (--keep-onnx keeps it)"),
+        ("opset", report.opset),
+        ("nodes", report.nodes),
+        ("error", "not compared with TensorFlow" if error is None else f"{error:.1e} relative to TensorFlow"),
+        ("seconds", f"{report.seconds:.1f}"),
+        *(("input", str(spec)) for spec in report.inputs),
+        *(("output", str(spec)) for spec in report.outputs),
+    ]
+    out.table("Export", ("", ""), rows)

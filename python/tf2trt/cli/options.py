@@ -1,0 +1,53 @@
+"""Options that several commands share; shapes and builder options keep trtexec's names."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple, TypeVar
+
+import click
+
+from tf2trt.build import PRECISIONS, BuildOptions, parse_size
+from tf2trt.specs import ShapeRange, parse_shapes, shape_ranges
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+engine_output = click.option("-o", "--output", required=True, metavar="FILE", help="The engine to write, m.engine.")
+
+
+def builder_options(command: Command) -> Command:
+    """Adds every option of the builder; :func:`to_build_options` takes them back as one value."""
+    for option in reversed(
+        (
+            click.option(
+                "--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True, help="Of the layers."
+            ),
+            click.option("--min-shapes", metavar="SHAPES", help="Smallest shapes of dynamic inputs, x:1x224x224x3,..."),
+            click.option("--opt-shapes", metavar="SHAPES", help="The shapes to tune for."),
+            click.option("--max-shapes", metavar="SHAPES", help="Largest shapes."),
+            click.option("--workspace", metavar="SIZE", help="Limit of scratch memory, such as 1GiB."),
+            click.option("--timing-cache", metavar="FILE", help="Kernel timings, read if there and written back."),
+            click.option("--version-compatible", is_flag=True, help="Also loads with later minor versions."),
+            click.option("--optimization-level", type=int, metavar="0-5", help="Quick build (0) to long search (5)."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def to_build_options(given: Mapping[str, Any], profile: Optional[Mapping[str, ShapeRange]] = None) -> BuildOptions:
+    """The values of :func:`builder_options` as one :class:`BuildOptions`.
+
+    ``profile`` is taken where no shapes were given.
+    """
+    shapes: Dict[str, Dict[str, Tuple[int, ...]]] = {
+        which: parse_shapes(given[f"{which}_shapes"] or "") for which in ("min", "opt", "max")
+    }
+    ranges = shape_ranges(shapes["min"], shapes["opt"], shapes["max"]) or dict(profile or {})
+    return BuildOptions(
+        precision=given["precision"],
+        profiles=(ranges,) if ranges else (),
+        workspace=parse_size(given["workspace"]) if given["workspace"] else None,
+        timing_cache=given["timing_cache"],
+        version_compatible=given["version_compatible"],
+        optimization_level=given["optimization_level"],
+    )

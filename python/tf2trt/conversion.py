@@ -1,0 +1,154 @@
+"""From a TensorFlow or Keras model to an engine in one call: export, surgery, build, verify.
+
+Not called convert.py: a module of that name would take the place of the function ``tf2trt.convert``.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Union
+
+from tf2trt import _native, libraries
+from tf2trt.build import BuildOptions, BuildReport, Progress, build_engine
+from tf2trt.errors import DeviceError, OnnxError
+from tf2trt.files import check_writable
+
+if TYPE_CHECKING:
+    from tf2trt.export import ExportReport
+    from tf2trt.surgery import SurgeryReport
+    from tf2trt.verify import VerifyReport
+
+__all__ = ["ConvertReport", "build_for", "convert", "why_not_run"]
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+# What TensorRT-RTX 1.7 builds for ahead of time, and so where such a plan runs.
+_RTX_TARGETS = ((8, 0), (8, 6), (8, 9), (12, 0))
+
+
+@dataclass(frozen=True)
+class ConvertReport:
+    """What each stage did. ``verify`` is None where the engine was not run, and ``not_run`` says why."""
+
+    export: ExportReport
+    surgery: SurgeryReport
+    build: BuildReport
+    verify: Optional[VerifyReport]
+    not_run: Optional[str]
+
+    def to_json(self) -> Dict[str, Any]:
+        """The report as plain values."""
+        return {
+            "export": self.export.to_json(),
+            "surgery": self.surgery.to_json(),
+            "build": self.build.to_json(),
+            "verify": self.verify.to_json() if self.verify else None,
+            "not_run": self.not_run,
+        }
+
+
+def convert(
+    model: Any,
+    output: PathLike,
+    options: BuildOptions = BuildOptions(),
+    *,
+    signature: Optional[str] = None,
+    inputs: Optional[Mapping[str, Any]] = None,
+    opset: Optional[int] = None,
+    check: bool = True,
+    tolerance: float = 1e-4,
+    keep_onnx: Optional[PathLike] = None,
+    library: Optional[_native.Library] = None,
+    progress: Optional[Progress] = None,
+) -> ConvertReport:
+    """Exports ``model``, simplifies the graph, builds ``output`` and, where there is a GPU, compares the engine with
+    ONNX Runtime on random inputs.
+
+    ``signature``, ``inputs``, ``opset``, ``check`` and ``tolerance`` are :func:`tf2trt.export.export`'s;
+    ``keep_onnx`` is a file for the simplified ONNX graph, which is otherwise thrown away.
+
+    Raises:
+        ExportError, SurgeryError, OnnxError, BuildError: the stage that failed.
+        VerificationError: the engine's outputs differ from ONNX Runtime's.
+        OutputError: a file cannot be written; found before any work is done.
+    """
+    from tf2trt.export import export
+    from tf2trt.surgery import simplify
+
+    engine = Path(output)
+    check_writable(engine)
+    if keep_onnx is not None:
+        check_writable(keep_onnx)
+    if library is None:
+        library = libraries.find(need_builder=True)  # before the export, which takes longer
+    with tempfile.TemporaryDirectory(prefix="tf2trt-") as folder:
+        raw = Path(folder, "exported.onnx")
+        onnx = Path(folder, engine.stem + ".onnx") if keep_onnx is None else Path(keep_onnx)
+        exported = export(
+            model, raw, signature=signature, inputs=inputs, opset=opset, check=check, tolerance=tolerance
+        )  # fmt: skip
+        simplified = simplify(raw, onnx)
+        built = build_for(onnx, engine, options, library=library, progress=progress)
+        not_run = why_not_run(library)
+        verified = None if not_run else _verify(onnx, engine, options)
+    return ConvertReport(exported, simplified, built, verified, not_run)
+
+
+def build_for(
+    onnx: PathLike,
+    output: PathLike,
+    options: BuildOptions = BuildOptions(),
+    *,
+    library: Optional[_native.Library] = None,
+    progress: Optional[Progress] = None,
+) -> BuildReport:
+    """:func:`tf2trt.build.build_engine`, and FP16 also where TensorRT takes its types from the graph (11 and RTX).
+
+    There a copy of the graph is converted to FP16 first, which needs the extra ``export``.
+    """
+    if library is None:
+        library = libraries.find(need_builder=True)
+    source = Path(onnx)
+    if options.precision != "fp16" or not library.strongly_typed:
+        return build_engine(source, output, options, library=library, progress=progress)
+    from tf2trt.surgery import to_fp16
+
+    if not source.is_file():
+        raise OnnxError(f"there is no ONNX file at {source}", hint="check the path")
+    with tempfile.TemporaryDirectory(prefix="tf2trt-") as folder:
+        typed = Path(folder, source.name)
+        to_fp16(source, typed)
+        return build_engine(typed, output, options, library=library, progress=progress)
+
+
+def why_not_run(library: _native.Library) -> Optional[str]:
+    """Why an engine that ``library`` built cannot be run on this machine; None where it can."""
+    try:
+        device = _native.device()
+    except DeviceError as error:
+        return str(error).splitlines()[0].split(" (")[0]  # without the loader's own words
+    if library.kind == "rtx" and device.compute_capability not in _RTX_TARGETS:
+        capability = ".".join(str(part) for part in device.compute_capability)
+        return f"TensorRT-RTX {library.version_text} does not run on {device.name} (compute capability {capability})"
+    return None
+
+
+def _verify(onnx: Path, engine: Path, options: BuildOptions) -> VerifyReport:
+    from tf2trt.runtime import Engine
+    from tf2trt.verify import verify_engine
+
+    with Engine.load(engine) as loaded:
+        report = verify_engine(onnx, loaded, batch=_batch(options), tolerance=options.precision)
+    report.raise_if_failed()
+    return report
+
+
+def _batch(options: BuildOptions) -> int:
+    """The batch that the first profile is tuned for; 1 where all shapes are static."""
+    extents: Tuple[int, ...] = tuple(
+        shapes.opt[0] for profile in options.profiles[:1] for shapes in profile.values() if shapes.opt
+    )
+    return extents[0] if extents else 1

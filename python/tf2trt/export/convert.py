@@ -1,0 +1,144 @@
+"""A :class:`Source` to an ONNX model, through tf2onnx."""
+
+from __future__ import annotations
+
+from typing import Any, List, Sequence, Tuple
+
+from tf2trt.errors import ExportError, UsageError
+from tf2trt.export.source import NamedTensors, Source, brief
+from tf2trt.extras import require
+from tf2trt.specs import TensorSpec
+
+__all__ = ["DEFAULT_OPSET", "check_opset", "io_specs", "to_onnx"]
+
+DEFAULT_OPSET = 15  # tf2onnx's own choice, and read by every TensorRT from 8.5 on
+_OLDEST_OPSET = 13  # before it, axes and scales stand in attributes, which TensorRT's newer parsers do not promise
+
+
+def check_opset(opset: int) -> None:
+    """Refuses an opset that tf2onnx or TensorRT does not take.
+
+    Raises:
+        UsageError: the opset is out of range.
+    """
+    newest = max(require("tf2onnx.constants", "export").OPSET_TO_IR_VERSION)
+    if not _OLDEST_OPSET <= opset <= newest:
+        raise UsageError("opset", received=opset, expected=f"{_OLDEST_OPSET} to {newest}")
+
+
+def to_onnx(tensorflow: Any, source: Source, specs: Sequence[TensorSpec], opset: int) -> Any:
+    """Traces ``source`` on ``specs``, freezes its variables and converts the graph; returns an ``onnx.ModelProto``.
+
+    The steps are those of ``tf2onnx.convert.from_function``, with two differences: arrays that the function captured
+    are frozen like variables (tf2onnx would make them inputs), and every input and output gets its own name.
+
+    Raises:
+        ExportError: the model cannot be traced, or holds what tf2onnx cannot express in ONNX.
+    """
+    onnx = require("onnx", "export")
+    tf_loader = require("tf2onnx.tf_loader", "export")
+    tfonnx = require("tf2onnx.tfonnx", "export")
+    optimizer = require("tf2onnx.optimizer", "export")
+    concrete, names = _trace(tensorflow, source, specs)
+    inputs = [tensor.name for tensor in concrete.inputs[: len(specs)]]
+    outputs = [tensor.name for tensor in concrete.outputs]
+    rename = {**dict(zip(inputs, (spec.name for spec in specs))), **dict(zip(outputs, names))}
+    try:
+        with tensorflow.device("/cpu:0"):
+            frozen = tf_loader.from_function(concrete, inputs, outputs)
+            with tensorflow.Graph().as_default() as graph:
+                tensorflow.import_graph_def(frozen, name="")
+                converted = tfonnx.process_tf_graph(
+                    graph, opset=opset, input_names=inputs, output_names=outputs, tensors_to_rename=rename
+                )
+                # A failed optimisation leaves the graph as it was, and right: the check below compares the numbers.
+                converted = optimizer.optimize_graph(converted, catch_errors=True)
+                model = converted.make_model(f"tf2trt: {source.name}", graph_name=source.name)
+    except Exception as error:
+        raise ExportError(
+            f"tf2onnx cannot convert {source.name!r}",
+            received=brief(error),
+            hint="operators that ONNX lacks must be taken out of the model, or the model run through tf2trt hybrid",
+        ) from error
+    _check_operators(onnx, model, opset)
+    if source.kind == "keras" or len(model.graph.input) == 1:
+        _name_batch(model)
+    return model
+
+
+def io_specs(onnx: Any, values: Any) -> Tuple[TensorSpec, ...]:
+    """``graph.input`` or ``graph.output`` as our specs."""
+    specs = []
+    for value in values:
+        tensor = value.type.tensor_type
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        shape = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim)
+        specs.append(TensorSpec(value.name, dtype.name, shape))
+    return tuple(specs)
+
+
+def _trace(tensorflow: Any, source: Source, specs: Sequence[TensorSpec]) -> Tuple[Any, List[str]]:
+    names: List[str] = []
+    signature = [
+        # Own, plain names for the placeholders: TensorFlow would alter a name with a dot or a space in it.
+        tensorflow.TensorSpec([None if e < 0 else e for e in spec.shape], spec.dtype, name=f"tf2trt_input_{index}")
+        for index, spec in enumerate(specs)
+    ]
+
+    def traced(*tensors: Any) -> Any:
+        pairs = source.run(tensors)
+        names[:] = _unique(pairs, specs)
+        # An identity each: the same tensor returned twice, or an input handed through, is a tensor of its own.
+        return [tensorflow.identity(tensor) for _, tensor in pairs]
+
+    try:
+        concrete = tensorflow.function(traced, input_signature=signature).get_concrete_function()
+    except Exception as error:
+        raise ExportError(
+            f"TensorFlow cannot trace {source.name!r}",
+            received=brief(error),
+            expected=f"a model that takes {'; '.join(map(str, specs))}",
+        ) from error
+    if not names:
+        raise ExportError(f"{source.name!r} returns no tensor")
+    return concrete, names
+
+
+def _unique(pairs: NamedTensors, specs: Sequence[TensorSpec]) -> List[str]:
+    """ONNX wants every tensor's name once; Keras and TensorFlow allow an output to be called like an input."""
+    used = {spec.name for spec in specs}
+    names = []
+    for name, _ in pairs:
+        candidate, count = name, 0
+        while candidate in used:
+            count += 1
+            candidate = f"{name}_{count}"
+        used.add(candidate)
+        names.append(candidate)
+    return names
+
+
+def _check_operators(onnx: Any, model: Any, opset: int) -> None:
+    """tf2onnx leaves some operators as they are; ONNX's own table knows which."""
+    unknown = [
+        f"{node.op_type} ({node.name})"
+        for node in model.graph.node
+        if node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type, opset)
+    ]
+    if unknown:
+        raise ExportError(
+            "the model holds TensorFlow operators that ONNX lacks",
+            received="; ".join(unknown[:10]) + (f"; and {len(unknown) - 10} more" if len(unknown) > 10 else ""),
+        )
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ExportError("tf2onnx wrote an invalid ONNX model", received=brief(error)) from error
+
+
+def _name_batch(model: Any) -> None:
+    """``batch`` for the first extent of every input where the inputs share it: a Keras model's, or a single one's."""
+    for value in model.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if dims and not dims[0].HasField("dim_value"):
+            dims[0].dim_param = "batch"

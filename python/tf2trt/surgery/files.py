@@ -1,0 +1,82 @@
+"""Reading and writing ONNX files for the rewrites, weights beside the file included."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Union
+
+from tf2trt.errors import OnnxError
+from tf2trt.extras import require
+from tf2trt.files import atomic_write
+
+__all__ = ["check_model", "read_model", "weight_bytes", "write_model"]
+
+PathLike = Union[str, "os.PathLike[str]"]
+_ONE_FILE = 1_800_000_000  # bytes of weights; protobuf stops at 2 GiB, and the graph needs room too
+_MIN_EXTERNAL = 1024  # smaller tensors (shapes, scalars) stay in the graph, where tools look for them
+
+
+def read_model(path: PathLike) -> Any:
+    """An ``onnx.ModelProto`` with all weights in memory.
+
+    Raises:
+        OnnxError: the file, or a file of weights that it names, is missing or damaged.
+        MissingExtraError: onnx is not installed.
+    """
+    onnx = require("onnx", "export")
+    source = Path(path)
+    if not source.is_file():
+        raise OnnxError(f"there is no ONNX file at {source}")
+    try:
+        model = onnx.load(str(source))
+        check_model(model)
+    except Exception as error:  # protobuf's DecodeError, onnx's ValidationError, OSError of a missing weights file
+        raise OnnxError(
+            f"{source} cannot be read",
+            received=f"{type(error).__name__}: {str(error).strip()[:500]}",
+            hint="the file is truncated or is not ONNX; weights kept beside it (NAME.onnx.data) must be there too",
+        ) from error
+    return model
+
+
+def check_model(model: Any) -> None:
+    """ONNX's own checker, where the model is not too large for it (it serialises the model: 2 GiB at most).
+
+    Raises:
+        onnx.checker.ValidationError: the model is not valid.
+    """
+    if weight_bytes(model) < _ONE_FILE:
+        require("onnx", "export").checker.check_model(model)
+
+
+def weight_bytes(model: Any) -> int:
+    """The size of the main graph's weights."""
+    return sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+
+
+def write_model(model: Any, path: PathLike) -> None:
+    """Writes a model whole or not at all; from 1.8 GB on with its weights in ``NAME.onnx.data`` beside it.
+
+    Changes ``model`` in the latter case: its tensors then point to that file.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    target = Path(path)
+    if weight_bytes(model) >= _ONE_FILE:
+        _write_weights(model, target.with_name(target.name + ".data"))
+    atomic_write(target, model.SerializeToString())
+
+
+def _write_weights(model: Any, path: Path) -> None:
+    helper = require("onnx.external_data_helper", "export")
+    weights = bytearray()
+    for tensor in model.graph.initializer:
+        if len(tensor.raw_data) < _MIN_EXTERNAL:
+            continue
+        offset = len(weights)
+        weights += tensor.raw_data
+        helper.set_external_data(tensor, path.name, offset=offset, length=len(weights) - offset)
+        tensor.ClearField("raw_data")
+    atomic_write(path, weights)

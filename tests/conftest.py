@@ -1,0 +1,72 @@
+"""Fixtures that several files share."""
+
+import platform
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FETCHED = ROOT / ".cache" / "tensorrt"
+
+
+def pytest_collection_modifyitems(items):
+    """``pytest -m gpu`` and ``-m "not gpu"``; tests/gpu/conftest.py says what happens without one."""
+    for item in items:
+        if (ROOT / "tests" / "gpu") in item.path.parents:
+            item.add_marker("gpu")
+
+
+class Result(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capfd):
+    """cli(*arguments): the command line, in this process; what it prints is caught below Python too."""
+    from tf2trt.cli import main
+
+    def call(*arguments):
+        capfd.readouterr()
+        status = main([str(argument) for argument in arguments])
+        return Result(status, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def fetched_tensorrt():
+    """fetched_tensorrt(name): the folder of a real TensorRT that tests/fetch_tensorrt.py brought."""
+
+    def folder(name):
+        if platform.machine() != "x86_64":
+            pytest.skip(f"TensorRT {name} for tests is fetched on x86-64 only; this is {platform.machine()}")
+        path = FETCHED / name
+        if not path.is_dir():
+            pytest.fail(f"{path} is missing: run python3 tests/fetch_tensorrt.py {FETCHED}", pytrace=False)
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_onnx(tmp_path_factory):
+    """A real ONNX file: x (?x4) to y = relu(x w) (?x3)."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    weights = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["product"]), helper.make_node("Relu", ["product"], ["y"])],
+        "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
+        [onnx.numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
+    path = tmp_path_factory.mktemp("small") / "small.onnx"
+    onnx.save(model, str(path))
+    return path

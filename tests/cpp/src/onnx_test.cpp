@@ -1,0 +1,102 @@
+#include "tf2trt/onnx.hpp"
+
+#include <gtest/gtest.h>
+
+#include "support/errors.hpp"
+#include "support/files.hpp"
+#include "support/onnx_writer.hpp"
+
+namespace tf2trt {
+namespace {
+
+using test::throws;
+
+class OnnxTest : public testing::Test {
+ protected:
+  std::string write(std::string const& bytes) { return test::write_file(folder_ / "m.onnx", bytes); }
+  test::TempFolder folder_;
+};
+
+TEST_F(OnnxTest, NodesAreReadInOrder) {
+  auto const nodes = scan_onnx(write(test::onnx_model(test::small_graph("n", "MyAct", "my.domain"))));
+  ASSERT_EQ(nodes.size(), 2U);
+  EXPECT_EQ(nodes[0].name, "dense/MatMul");
+  EXPECT_EQ(nodes[0].op_type, "MatMul");
+  EXPECT_EQ(nodes[0].domain, "");
+  EXPECT_EQ(nodes[1].name, "dense/act");
+  EXPECT_EQ(nodes[1].op_type, "MyAct");
+  EXPECT_EQ(nodes[1].domain, "my.domain");
+}
+
+TEST_F(OnnxTest, NodesMayHaveNoName) {
+  auto const nodes = scan_onnx(write(test::onnx_model({{{"Relu", "", {"x"}, {"y"}, "", {}}}, {}, {}, {}})));
+  ASSERT_EQ(nodes.size(), 1U);
+  EXPECT_EQ(nodes[0].name, "");
+  EXPECT_EQ(nodes[0].op_type, "Relu");
+}
+
+TEST_F(OnnxTest, LongNamesAndManyNodes) {
+  test::GraphText graph;
+  std::string const name(300, 'n');
+  for (int i = 0; i < 1000; ++i) graph.nodes.push_back({"Relu", name + std::to_string(i), {"x"}, {"y"}, "", {}});
+  auto const nodes = scan_onnx(write(test::onnx_model(graph)));
+  ASSERT_EQ(nodes.size(), 1000U);
+  EXPECT_EQ(nodes[999].name, name + "999");
+}
+
+TEST_F(OnnxTest, AnEmptyGraphHasNoNodes) { EXPECT_TRUE(scan_onnx(write(test::onnx_model({}))).empty()); }
+
+TEST_F(OnnxTest, FieldsOfEveryWireTypeArePassedOver) {
+  using test::Proto;
+  std::string const fixed64 = std::string("\x91\x03", 2) + "12345678";  // field 50, wire type 1
+  std::string const bytes = Proto().integer(1, 8).real(51, 1.5F).integer(52, 1ULL << 63U).bytes() + fixed64 +
+                            Proto().message(7, Proto().message(1, Proto().text(4, "Relu"))).bytes();
+  auto const nodes = scan_onnx(write(bytes));
+  ASSERT_EQ(nodes.size(), 1U);
+  EXPECT_EQ(nodes[0].op_type, "Relu");
+}
+
+// The graph is the last field, so no shorter file is a whole model.
+TEST_F(OnnxTest, TruncatedAtEveryLength) {
+  std::string const bytes = test::onnx_model(test::small_graph());
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    std::string const path = write(bytes.substr(0, size));
+    EXPECT_TRUE(throws(ErrorKind::kOnnx, {path, std::to_string(size) + " bytes"}, [&] { scan_onnx(path); })) << size;
+  }
+  EXPECT_EQ(scan_onnx(write(bytes)).size(), 2U);
+}
+
+// One byte at a time is turned into others: what comes is an answer or Error(kOnnx).
+TEST_F(OnnxTest, DamagedAtEveryByte) {
+  std::string const whole = test::onnx_model(test::small_graph());
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    for (char const damage : {'\x00', '\x7f', '\xff'}) {
+      std::string bytes = whole;
+      bytes[i] = damage;
+      std::string const path = write(bytes);
+      try {
+        EXPECT_LE(scan_onnx(path).size(), bytes.size());
+      } catch (Error const& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::kOnnx);
+      }
+    }
+  }
+}
+
+TEST_F(OnnxTest, OtherFilesAreRefused) {
+  for (std::string const& bytes :
+       {std::string(), std::string("this is text and no model\n"), std::string(1000, '\0'), std::string(1000, '\xff'),
+        std::string("\x89PNG\r\n\x1a\n"), test::Proto().integer(1, 8).bytes(),
+        test::Proto().message(7, test::Proto()).bytes()}) {
+    std::string const path = write(bytes);
+    EXPECT_TRUE(throws(ErrorKind::kOnnx, {path}, [&] { scan_onnx(path); })) << bytes.substr(0, 10);
+  }
+}
+
+TEST_F(OnnxTest, MissingFile) {
+  EXPECT_TRUE(throws(ErrorKind::kOnnx, {"/no/such/m.onnx", "no such file"}, [] { scan_onnx("/no/such/m.onnx"); }));
+  EXPECT_TRUE(throws(ErrorKind::kOnnx, {folder_.path()}, [&] { scan_onnx(folder_.path()); }));
+}
+
+}  // namespace
+}  // namespace tf2trt

@@ -1,0 +1,66 @@
+import contextlib
+
+import pytest
+
+from tf2trt.build.onnx_inputs import read_onnx_inputs
+from tf2trt.errors import OnnxError
+from tf2trt.specs import TensorSpec
+
+onnx = pytest.importorskip("onnx")
+helper = onnx.helper
+
+
+@pytest.fixture
+def model(tmp_path):
+    inputs = [
+        helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 3, None]),
+        helper.make_tensor_value_info("ids", onnx.TensorProto.INT32, [2]),
+        helper.make_tensor_value_info("half", onnx.TensorProto.FLOAT16, []),
+        helper.make_tensor_value_info("w", onnx.TensorProto.FLOAT, [3, 1 << 33]),  # an initializer's name: no input
+    ]
+    weights = helper.make_tensor("w", onnx.TensorProto.FLOAT, [3, 2], [0.0] * 6)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    outputs = [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)]
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", inputs, outputs, [weights])), str(path))
+    return path
+
+
+def test_names_types_and_shapes(model):
+    assert read_onnx_inputs(model) == (
+        TensorSpec("x", "float32", (-1, 3, -1)),
+        TensorSpec("ids", "int32", (2,)),
+        TensorSpec("half", "float16", ()),
+    )
+
+
+def test_a_missing_file_and_a_folder(tmp_path):
+    for path in (tmp_path / "missing.onnx", tmp_path):
+        with pytest.raises(OnnxError, match="cannot read the ONNX file") as caught:
+            read_onnx_inputs(path)
+        assert "hint:" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an onnx file at all", b"PK\x03\x04" * 8, b"\x08\x08", b"\xff" * 64])
+def test_what_is_no_onnx_file(tmp_path, content):
+    (tmp_path / "m.onnx").write_bytes(content)
+    with pytest.raises(OnnxError, match="is not a whole ONNX file"):
+        read_onnx_inputs(tmp_path / "m.onnx")
+
+
+def test_a_truncated_file_is_an_error_wherever_it_ends(model):
+    whole = model.read_bytes()
+    graph_end = len(whole) - len(onnx.load(str(model)).opset_import[0].SerializeToString()) - 2
+    for size in range(graph_end):
+        model.write_bytes(whole[:size])
+        with pytest.raises(OnnxError):
+            read_onnx_inputs(model)
+
+
+def test_a_changed_byte_is_never_another_error(model):
+    whole = bytearray(model.read_bytes())
+    for at in range(len(whole)):
+        for value in (0x00, 0x7F, 0xFF):
+            model.write_bytes(bytes(whole[:at]) + bytes([value]) + bytes(whole[at + 1 :]))
+            with contextlib.suppress(OnnxError):
+                read_onnx_inputs(model)

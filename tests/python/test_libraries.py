@@ -1,0 +1,63 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from tf2trt import libraries
+from tf2trt.errors import LibraryNotFoundError
+
+PACKAGES = ["tensorrt_libs", "tensorrt", "tensorrt_lean_libs", "onnxruntime_ep_nv_tensorrt_rtx"]
+
+
+@pytest.fixture
+def forget():
+    libraries.find.cache_clear()
+    yield
+    libraries.find.cache_clear()
+
+
+def test_pip_packages_are_found_in_order_and_not_imported(tmp_path, monkeypatch):
+    for name in PACKAGES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('imported')\n")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert libraries.package_folders() == tuple(str(tmp_path / name) for name in PACKAGES)
+
+
+def test_no_package_means_no_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    for name in PACKAGES:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert libraries.package_folders() == ()
+
+
+def test_a_module_that_is_a_file_has_no_folder(monkeypatch, tmp_path):
+    (tmp_path / "tensorrt.py").write_text("")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    for name in PACKAGES:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert libraries.package_folders() == ()
+
+
+def test_find_is_the_same_library_each_time(forget):
+    assert libraries.find(need_builder=True) is libraries.find(need_builder=True)
+
+
+def test_a_path_that_holds_no_tensorrt_is_named(forget, monkeypatch, tmp_path):
+    monkeypatch.setenv("TF2TRT_NVINFER", str(tmp_path / "libnvinfer.so.8"))
+    with pytest.raises(LibraryNotFoundError, match=r"libnvinfer\.so\.8"):
+        libraries.find()
+
+
+def test_candidates_say_where_they_were_looked_for_and_why_they_were_passed_over():
+    for candidate in libraries.candidates():
+        assert candidate.path
+        assert candidate.source
+        assert (candidate.library is None) == bool(candidate.reason)
+
+
+def test_the_rtx_wheel_is_among_them():
+    pytest.importorskip("onnxruntime_ep_nv_tensorrt_rtx")
+    kinds = {Path(c.path).name: c.library.kind for c in libraries.candidates() if c.library is not None}
+    assert "rtx" in kinds.values()
