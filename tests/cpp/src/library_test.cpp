@@ -152,7 +152,9 @@ TEST_F(LibraryTest, EntryPointsAreGivenTheirOwnVersion) {
   ErrorKind const kind = cuda::available() ? ErrorKind::kLibrary : ErrorKind::kDevice;
   for (char const* number : {"8600", "101601", "110400", "10701"}) {
     Library const library = open(std::string("full-") + number);
-    EXPECT_TRUE(throws(kind, {"IRuntime could not", std::string("fake runtime refuses version ") + number},
+    // Without a driver a runtime is not asked for at all: 8.6.0's crashes there.
+    std::string const runtime = std::string("fake runtime refuses version ") + number;
+    EXPECT_TRUE(throws(kind, {cuda::available() ? runtime : "no NVIDIA driver"},
                        [&] { (void)library.state().make_runtime(); }));
     EXPECT_TRUE(throws(kind, {"IBuilder could not", std::string("fake builder refuses version ") + number},
                        [&] { (void)library.state().make_builder(); }));

@@ -56,11 +56,11 @@ TEST_F(LoggerTest, CaptureKeepsWarningsAndErrors) {
   EXPECT_EQ(capture.lines()[2].severity, Severity::kInternalError);
 }
 
-TEST_F(LoggerTest, ErrorsAreIndentedLines) {
+TEST_F(LoggerTest, ErrorsAreIndentedLinesAndWarningsStandInForThem) {
   LogCapture const capture;
   EXPECT_EQ(capture.errors(), "");
   log(Severity::kWarning, "warning");
-  EXPECT_EQ(capture.errors(), "");
+  EXPECT_EQ(capture.errors(), "\n  TensorRT: warning");
   log(Severity::kError, "first");
   log(Severity::kInternalError, "second");
   EXPECT_EQ(capture.errors(), "\n  TensorRT: first\n  TensorRT: second");
