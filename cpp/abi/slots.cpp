@@ -59,7 +59,9 @@ constexpr Exception kExceptions[] = {
 
 // TensorRT-RTX 1.7.1's ITensor lacks setBroadcastAcrossBatch, getBroadcastAcrossBatch, getLocation and setLocation, so
 // what follows them moves up. There are no public headers of it: this was read from the library's own tables, where the
-// functions log their names; every other slot that was compared this way is 11's.
+// functions log their names. ICudaEngine, IExecutionContext and IEngineInspector were confirmed whole that way, and
+// what IBuilder, IBuilderConfig, INetworkDefinition, IOptimizationProfile, ILayer and IRuntime log of themselves; the
+// tests call the rest.
 constexpr Exception kRtxExceptions[] = {{Method::VTensor_isShapeTensor, 11, {}}};
 
 // The enumerations take the order of slots_11.inc; the other tables must follow it, entry by entry.

@@ -92,11 +92,11 @@ void bind_plan(py::module_& module) {
       .def_readonly("serialization", &PlanHeader::serialization);
   module.def(
       "read_plan_header",
-      [](py::object const& plan) {
+      [](py::object const& plan, std::string const& name) {
         Bytes const bytes(plan);
-        return read_plan_header(bytes.data(), bytes.size());
+        return read_plan_header(bytes.data(), bytes.size(), name);
       },
-      py::arg("plan"));
+      py::arg("plan"), py::arg("name") = "engine");
 }
 
 }  // namespace

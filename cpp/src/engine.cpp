@@ -60,7 +60,7 @@ void Engine::State::require_input(std::string const& name) const {
 
 Engine Engine::load(std::string const& path, std::vector<std::string> const& folders) {
   std::vector<char> const plan = read_file(path);
-  PlanHeader const header = read_plan_header(plan.data(), plan.size());
+  PlanHeader const header = read_plan_header(plan.data(), plan.size(), path);
   return deserialize(Library::find(folders, false, &header), plan.data(), plan.size());
 }
 

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <set>
+#include <sstream>
 
 #include "abi/shared_object.hpp"
 #include "cuda_driver.hpp"
@@ -71,14 +72,28 @@ class Opener {
   std::set<std::string> seen_;
 };
 
+// An error's message in one line, without its advice.
+std::string one_line(std::string const& message) {
+  std::string text;
+  std::istringstream lines(message);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("  expected:", 0) == 0 || line.rfind("  hint:", 0) == 0) continue;
+    text += text.empty() ? line : "," + line.substr(1);
+  }
+  return text;
+}
+
 std::string describe(std::vector<Candidate> const& candidates, bool need_builder, PlanHeader const* plan) {
   if (candidates.empty()) return "nothing was found";
   std::string text;
   for (auto const& candidate : candidates) {
-    text += "\n    " + candidate.path + ": ";
+    text += "\n    ";
     if (candidate.library == nullptr) {
-      text += candidate.reason;
-    } else if (plan != nullptr && !candidate.library->reads(*plan)) {
+      text += one_line(candidate.reason);  // it names the file
+      continue;
+    }
+    text += candidate.path + ": ";
+    if (plan != nullptr && !candidate.library->reads(*plan)) {
       text += "version " + candidate.library->version_text() + " cannot read a plan of " + plan->version_text();
     } else if (need_builder && !candidate.library->can_parse()) {
       text += candidate.library->can_build() ? "no ONNX parser beside it" : "a lean runtime, which cannot build";
@@ -115,15 +130,23 @@ Library Library::find(std::vector<std::string> const& folders, bool need_builder
   }
   char const* const chosen = std::getenv(kVariable);
   bool const fixed = chosen != nullptr && *chosen != '\0';
+  std::string const advice = fixed ? std::string(kVariable) + " is set to " + chosen + ": correct or unset it"
+                                   : "pip install 'tf2trt[rtx]' (builds without a GPU) or 'tf2trt[trt]', or set " +
+                                         std::string(kVariable) + " to the path of libnvinfer.so";
+  constexpr char const* kSupported = "libnvinfer 8.5-8.6, 10.x or 11.x, or TensorRT-RTX 1.7";
+  if (fixed && candidates.size() == 1 && candidates.front().library == nullptr) {
+    // The one file that was asked for: what is wrong with it is the error.
+    try {
+      Library::open(candidates.front().path);
+    } catch (Error const& error) {
+      throw Error(error.kind(), one_line(error.what()), {"", kSupported, advice});
+    }
+  }
   std::string const purpose =
       plan != nullptr ? "no TensorRT that can read this plan (version " + plan->version_text() + ") was found"
       : need_builder  ? "no TensorRT that can build here was found"
                       : "no TensorRT was found";
-  throw Error(ErrorKind::kLibraryNotFound, purpose,
-              {describe(candidates, need_builder, plan), "libnvinfer 8.5-8.6, 10.x or 11.x, or TensorRT-RTX 1.7",
-               fixed ? std::string(kVariable) + " is set to " + chosen + ": correct or unset it"
-                     : "pip install 'tf2trt[rtx]' (builds without a GPU) or 'tf2trt[trt]', or set " +
-                           std::string(kVariable) + " to the path of libnvinfer.so"});
+  throw Error(ErrorKind::kLibraryNotFound, purpose, {describe(candidates, need_builder, plan), kSupported, advice});
 }
 
 }  // namespace tf2trt

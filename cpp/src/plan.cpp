@@ -20,14 +20,14 @@ std::string PlanHeader::version_text() const {
   return std::to_string(version[0]) + "." + std::to_string(version[1]) + "." + std::to_string(version[2]);
 }
 
-PlanHeader read_plan_header(void const* data, std::size_t size) {
+PlanHeader read_plan_header(void const* data, std::size_t size, std::string const& name) {
   if (data == nullptr || size < kHeaderSize) {
-    throw Error(ErrorKind::kEngine, "engine: too short to be a TensorRT plan",
+    throw Error(ErrorKind::kEngine, name + ": too short to be a TensorRT plan",
                 {std::to_string(size) + " bytes", "at least " + std::to_string(kHeaderSize) + " bytes",
                  "the file is truncated: build it again"});
   }
   if (std::memcmp(data, kTag, 4) != 0 && std::memcmp(data, kCompatibleTag, 4) != 0) {
-    throw Error(ErrorKind::kEngine, "engine: not a TensorRT plan",
+    throw Error(ErrorKind::kEngine, name + ": not a TensorRT plan",
                 {R"(a file that starts with neither "ftrt" nor "vtrt")",
                  "a plan as written by tf2trt build or trtexec --saveEngine",
                  "an .onnx file has to be built first: tf2trt build m.onnx -o m.engine"});
@@ -38,7 +38,7 @@ PlanHeader read_plan_header(void const* data, std::size_t size) {
   std::uint64_t written = 0;
   std::memcpy(&written, bytes + kSizeOffset, sizeof written);
   if (size < written) {
-    throw Error(ErrorKind::kEngine, "engine: the plan is truncated",
+    throw Error(ErrorKind::kEngine, name + ": the plan is truncated",
                 {std::to_string(size) + " bytes", std::to_string(written) + " bytes, as its header says",
                  "copy the whole file, or build it again"});
   }

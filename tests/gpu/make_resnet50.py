@@ -5,8 +5,8 @@ a pass over random images, so that the activations are of ordinary size. It ends
 nearly equal classes would hide every error. TensorFlow on a CPU is enough.
 
 The last norm of each residual block has a scale of 0.5, as training leaves it below 1. With 1, fifty random layers
-multiply every rounding error by 40: measured in ONNX Runtime, FP16 values alone then cost 2.0e-2, with 0.5 they cost
-4.6e-3, and a test of an engine should not be a test of that.
+multiply every rounding error by 40: measured in ONNX Runtime, FP16 values alone then cost 2.0e-2 (with 0.5: 4.6e-3),
+and TensorRT 8.6.0's FP16 engine on an H200 4.3e-2 (with 0.5: 1.1e-2). A test of an engine should not be a test of that.
 """
 
 import sys

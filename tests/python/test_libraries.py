@@ -1,10 +1,11 @@
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tf2trt import libraries
-from tf2trt.errors import LibraryNotFoundError
+from tf2trt.errors import LibraryNotFoundError, UnsupportedVersionError
 
 PACKAGES = ["tensorrt_libs", "tensorrt", "tensorrt_lean_libs", "onnxruntime_ep_nv_tensorrt_rtx"]
 
@@ -47,6 +48,18 @@ def test_find_is_the_same_library_each_time(forget):
 def test_a_path_that_holds_no_tensorrt_is_named(forget, monkeypatch, tmp_path):
     monkeypatch.setenv("TF2TRT_NVINFER", str(tmp_path / "libnvinfer.so.8"))
     with pytest.raises(LibraryNotFoundError, match=r"libnvinfer\.so\.8"):
+        libraries.find()
+
+
+def test_a_version_without_tables_is_an_error_of_its_own(forget, monkeypatch, tmp_path):
+    source, library = tmp_path / "fake.cpp", tmp_path / "libnvinfer.so.9"
+    source.write_text(
+        'extern "C" int getInferLibVersion() { return 9300; }\n'
+        'extern "C" void* createInferRuntime_INTERNAL(void*, int) { return nullptr; }\n'
+    )
+    subprocess.run(["g++", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    monkeypatch.setenv("TF2TRT_NVINFER", str(library))
+    with pytest.raises(UnsupportedVersionError, match=r"TensorRT 9\.3\.0 is not supported(.|\n)*TF2TRT_NVINFER"):
         libraries.find()
 
 

@@ -18,7 +18,8 @@ struct PlanHeader {
   [[nodiscard]] std::string version_text() const;
 };
 
-// Throws Error(kEngine) where the bytes are no plan, or fewer than the header says.
-PlanHeader read_plan_header(void const* data, std::size_t size);
+// `name` stands for the plan in messages. Throws Error(kEngine) where the bytes are no plan, or fewer than the header
+// says.
+PlanHeader read_plan_header(void const* data, std::size_t size, std::string const& name = "engine");
 
 }  // namespace tf2trt

@@ -72,7 +72,7 @@ class Engine:
         plan = _map(engine)
         sidecar = Sidecar.read(engine)
         check_size(engine, len(plan), sidecar)
-        header = _native.read_plan_header(plan).version
+        header = _native.read_plan_header(plan, str(engine)).version
         if library is None:
             library = _library_for(engine, header, sidecar)
         else:
