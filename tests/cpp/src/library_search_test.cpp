@@ -103,11 +103,21 @@ TEST_F(SearchTest, AnEmptyVariableCountsAsUnset) {
 
 TEST_F(SearchTest, AWrongVariableIsNamedAndNothingElseTried) {
   put_fake("full-101601", a_ / "libnvinfer.so.10");
-  std::string const text = test::write_file(b_ / "libnvinfer.so.8", "text");
-  for (std::string const& garbage : {std::string("/no/such/libnvinfer.so"), std::string("libno_such.so.1"), text}) {
-    Environment const variable(kVariable, garbage.c_str());
-    EXPECT_TRUE(throws(ErrorKind::kLibraryNotFound,
-                       {"no TensorRT was found", std::string(kVariable) + " is set to " + garbage, "correct or unset"},
+  struct Case {
+    std::string path;
+    ErrorKind kind;
+    char const* words;
+  };
+  std::vector<Case> const cases = {
+      {"/no/such/libnvinfer.so", ErrorKind::kLibraryNotFound, "no such file"},
+      {"libno_such.so.1", ErrorKind::kLibraryNotFound, "no TensorRT was found"},
+      {test::write_file(b_ / "libnvinfer.so.8", "text"), ErrorKind::kLibrary, "cannot be loaded"},
+      {put_fake("full-9300", b_ / "libnvinfer.so.9"), ErrorKind::kUnsupportedVersion, "9.3.0 is not supported"},
+  };
+  for (Case const& wrong : cases) {
+    Environment const variable(kVariable, wrong.path.c_str());
+    EXPECT_TRUE(throws(wrong.kind,
+                       {wrong.words, std::string(kVariable) + " is set to " + wrong.path, "correct or unset"},
                        [&] { Library::find({a_.path()}); }));
   }
 }
