@@ -7,7 +7,6 @@
 
 #include "bindings.hpp"
 #include "tf2trt/error.hpp"
-#include "tf2trt/onnx.hpp"
 
 namespace tf2trt::bindings {
 namespace {
@@ -66,12 +65,6 @@ BuildResult build_released(Library const& library, std::string const& path, Buil
 }  // namespace
 
 void bind_builder(py::module_& module) {
-  py::class_<OnnxNode>(module, "OnnxNode")
-      .def_readonly("name", &OnnxNode::name)
-      .def_readonly("op_type", &OnnxNode::op_type)
-      .def_readonly("domain", &OnnxNode::domain);
-  module.def("scan_onnx", &scan_onnx, py::arg("path"), ReleaseGil());
-
   py::class_<TensorInfo>(module, "TensorInfo")
       .def_readonly("name", &TensorInfo::name)
       .def_property_readonly("dtype", [](TensorInfo const& self) { return name_of(self.dtype); })

@@ -83,16 +83,6 @@ class TensorInfo:
     @property
     def is_shape(self) -> bool: ...
 
-class OnnxNode:
-    @property
-    def name(self) -> str: ...
-    @property
-    def op_type(self) -> str: ...
-    @property
-    def domain(self) -> str: ...
-
-def scan_onnx(path: str) -> List[OnnxNode]: ...
-
 class BuilderOptions:
     """Plain values; see :class:`tf2trt.build.BuildOptions` for their meaning. A profile maps input names to
     (min, opt, max)."""

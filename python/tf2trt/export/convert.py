@@ -58,7 +58,7 @@ def to_onnx(tensorflow: Any, source: Source, specs: Sequence[TensorSpec], opset:
         raise ExportError(
             f"tf2onnx cannot convert {source.name!r}",
             received=brief(error),
-            hint="operators that ONNX lacks must be taken out of the model, or the model run through tf2trt hybrid",
+            hint="operators that ONNX lacks must be taken out of the model or written with others",
         ) from error
     _check_operators(onnx, model, opset)
     if source.kind == "keras" or len(model.graph.input) == 1:
