@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tf2trt.surgery.fp16 import to_fp16
+from tf2trt.surgery.plugins.lower import needs_plugins
 from tf2trt.surgery.report import PassReport, SurgeryReport
-from tf2trt.surgery.runner import simplify
+from tf2trt.surgery.runner import lower_plugins, simplify
 
-__all__ = ["PassReport", "SurgeryReport", "simplify", "to_fp16"]
+__all__ = ["PassReport", "SurgeryReport", "lower_plugins", "needs_plugins", "simplify", "to_fp16"]

@@ -10,7 +10,7 @@ from tf2trt.errors import OnnxError
 from tf2trt.extras import require
 from tf2trt.files import atomic_write
 
-__all__ = ["check_model", "read_model", "weight_bytes", "write_model"]
+__all__ = ["check_model", "is_large", "read_model", "weight_bytes", "write_model"]
 
 PathLike = Union[str, "os.PathLike[str]"]
 _ONE_FILE = 1_800_000_000  # bytes of weights; protobuf stops at 2 GiB, and the graph needs room too
@@ -46,13 +46,18 @@ def check_model(model: Any) -> None:
     Raises:
         onnx.checker.ValidationError: the model is not valid.
     """
-    if weight_bytes(model) < _ONE_FILE:
+    if not is_large(model):
         require("onnx", "export").checker.check_model(model)
 
 
 def weight_bytes(model: Any) -> int:
     """The size of the main graph's weights."""
     return sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+
+
+def is_large(model: Any) -> bool:
+    """Whether the weights are 1.8 GB or more, too large for whatever serialises the model."""
+    return weight_bytes(model) >= _ONE_FILE
 
 
 def write_model(model: Any, path: PathLike) -> None:
@@ -64,7 +69,7 @@ def write_model(model: Any, path: PathLike) -> None:
         OutputError: a file cannot be written.
     """
     target = Path(path)
-    if weight_bytes(model) >= _ONE_FILE:
+    if is_large(model):
         _write_weights(model, target.with_name(target.name + ".data"))
     atomic_write(target, model.SerializeToString())
 

@@ -10,6 +10,7 @@ from tf2trt.extras import require
 from tf2trt.files import check_writable
 from tf2trt.surgery.files import read_model, write_model
 from tf2trt.surgery.fp16_guard import fragile_nodes
+from tf2trt.surgery.plugins.functions import DOMAIN, FP16_OPSET, opset_of
 from tf2trt.surgery.remove_identities import bypass
 from tf2trt.surgery.report import PassReport
 from tf2trt.surgery.runner import run_pass
@@ -73,7 +74,7 @@ def _convert(model: Any) -> Any:
     float16 = require("onnxruntime.transformers.float16", "verify")
     graph = gs.import_onnx(model)
     _lower_constants(graph)
-    kept = _name(fragile_nodes(graph))
+    kept = _name([*fragile_nodes(graph), *_fp32_plugins(graph, opset_of(model))])
     _own_constants(gs, graph, kept)
     model = gs.export_onnx(graph)
     before = {node.name for node in model.graph.node}
@@ -91,6 +92,11 @@ def _convert(model: Any) -> Any:
     model = gs.export_onnx(graph.cleanup().toposort())
     model.graph.ClearField("value_info")
     return infer_shapes(model, strict=True)
+
+
+def _fp32_plugins(graph: Any, opset: int) -> List[Any]:
+    """Nodes of ours whose function in the file is for FP32 alone. The others take FP16, and compute in FP32 inside."""
+    return [node for node in graph.nodes if node.domain == DOMAIN and node.op == "L2Normalize" and opset < FP16_OPSET]
 
 
 def _lower_constants(graph: Any) -> None:

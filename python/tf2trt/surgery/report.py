@@ -10,15 +10,20 @@ __all__ = ["PassReport", "SurgeryReport"]
 
 @dataclass(frozen=True)
 class PassReport:
-    """One pass: ``changed`` counts the nodes that it removed, added or rewrote; ``seconds`` is its own time."""
+    """One pass: ``changed`` counts the nodes that it removed, added or rewrote; ``seconds`` is its own time.
+
+    ``notes`` are sentences of a pass that makes plugins: what it found, how it was proved, what was left alone and why.
+    """
 
     name: str
     changed: int
     seconds: float
+    notes: Tuple[str, ...] = ()
 
     def to_json(self) -> Dict[str, Any]:
         """Plain values that :func:`json.dumps` takes."""
-        return {"name": self.name, "changed": self.changed, "seconds": round(self.seconds, 3)}
+        plain: Dict[str, Any] = {"name": self.name, "changed": self.changed, "seconds": round(self.seconds, 3)}
+        return {**plain, "notes": list(self.notes)} if self.notes else plain
 
 
 @dataclass(frozen=True)

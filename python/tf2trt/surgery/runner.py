@@ -6,35 +6,50 @@ import contextlib
 import os
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Iterator, List, Tuple, Union
+from typing import Any, Iterator, List, Sequence, Tuple, Union
 
-from tf2trt.errors import SurgeryError, Tf2TrtError
+from tf2trt.errors import SurgeryError, Tf2TrtError, UsageError
 from tf2trt.extras import require
 from tf2trt.files import check_writable
 from tf2trt.surgery.files import check_model, read_model, write_model
-from tf2trt.surgery.passes import PASSES, Pass
+from tf2trt.surgery.passes import PASSES, PLUGINS, Pass, PluginPass
+from tf2trt.surgery.plugins.functions import DOMAIN
+from tf2trt.surgery.plugins.lower import lower_model
 from tf2trt.surgery.report import PassReport, SurgeryReport
 
-__all__ = ["run_pass", "simplify"]
+__all__ = ["lower_plugins", "run_pass", "simplify"]
 
 PathLike = Union[str, "os.PathLike[str]"]
 
 
-def simplify(source: PathLike, output: PathLike) -> SurgeryReport:
+def simplify(source: PathLike, output: PathLike, *, plugins: Sequence[str] = ()) -> SurgeryReport:
     """Folds constants and removes nodes without effect; the model computes the same, under the same names.
 
     Args:
         source: an ONNX file, its weights inside or beside it.
         output: the ONNX file to write, whole or not at all; may be ``source``. Models over 1.8 GB keep their weights
             in ``OUTPUT.data``.
+        plugins: what is to become a plugin of ours: ``"l2_normalize"``, ``"leaky_relu"``. Each pattern found becomes
+            one node of domain ``tf2trt``, after its result and the whole model's were compared in ONNX Runtime; an
+            ONNX function in the file says what the node computes, so the file runs there as before. By default
+            nothing, and :func:`lower_plugins` is the way back.
+
+    Returns:
+        a report of each pass; its ``notes`` say how many patterns became plugins, and which did not and why.
 
     Raises:
+        UsageError: ``plugins`` names what is not there.
         OnnxError: ``source`` cannot be read.
         OutputError: ``output`` cannot be written; found before any work is done.
-        SurgeryError: a pass failed; the message names it.
+        SurgeryError: a pass failed, or a plugin computes something else; the message names the pass or the node.
         MissingExtraError: onnx, onnx-graphsurgeon (extra ``export``) or ONNX Runtime (``verify``) is missing.
     """
+    known = [name for name, _ in PLUGINS]
+    unknown = [name for name in plugins if name not in known]
+    if isinstance(plugins, str) or unknown:
+        raise UsageError("plugins", received=unknown or repr(plugins), expected=f"any of {', '.join(known)}")
     check_writable(Path(output))
     require("onnx_graphsurgeon", "export")
     model = read_model(source)
@@ -43,8 +58,34 @@ def simplify(source: PathLike, output: PathLike) -> SurgeryReport:
     for name, rewrite in PASSES:
         model, report = run_pass(name, rewrite, model)
         reports.append(report)
+    for name, rewrite_plugin in PLUGINS:
+        if name in plugins:
+            model, report = _run_plugin_pass(name, rewrite_plugin, model)
+            reports.append(report)
     write_model(model, output)
     return SurgeryReport(tuple(reports), before, len(model.graph.node))
+
+
+def lower_plugins(source: PathLike, output: PathLike) -> SurgeryReport:
+    """Replaces every node of domain ``tf2trt`` by standard operators that compute the same: the opposite of plugins.
+
+    Args:
+        source: an ONNX file, its weights inside or beside it.
+        output: the ONNX file to write, whole or not at all; may be ``source``.
+
+    Raises:
+        OnnxError: ``source`` cannot be read.
+        OutputError: ``output`` cannot be written; found before any work is done.
+        SurgeryError: an operator of the domain that neither tf2trt nor the file knows; or the rewriting failed.
+        MissingExtraError: onnx, onnx-graphsurgeon (extra ``export``) or ONNX Runtime (``verify``) is missing.
+    """
+    check_writable(Path(output))
+    require("onnx_graphsurgeon", "export")
+    model = read_model(source)
+    before = len(model.graph.node)
+    model, report = run_pass("lower_plugins", lower_model, model)
+    write_model(model, output)
+    return SurgeryReport((report,), before, len(model.graph.node))
 
 
 def run_pass(name: str, rewrite: Pass, model: Any) -> Tuple[Any, PassReport]:
@@ -60,10 +101,16 @@ def run_pass(name: str, rewrite: Pass, model: Any) -> Tuple[Any, PassReport]:
     old_nodes = Counter((node.op_type, node.name) for node in model.graph.node)
     old_io = _io(model)
     ir_version = model.ir_version
+    functions = {(function.domain, function.name): function for function in model.functions}
     try:
         with _silent_graphsurgeon():
             model = rewrite(model)
-        model.ir_version = ir_version  # a newer one would shut out older ONNX Runtimes for nothing
+        kept = [function for function in model.functions if (function.domain, function.name) in functions]
+        for function in kept:
+            if function.domain == DOMAIN:  # onnx-graphsurgeon sorts and cleans functions too
+                function.CopyFrom(functions[function.domain, function.name])
+        if len(kept) == len(model.functions):
+            model.ir_version = ir_version  # a newer one would shut out older ONNX Runtimes for nothing
         check_model(model)
     except Tf2TrtError:
         raise
@@ -78,6 +125,12 @@ def run_pass(name: str, rewrite: Pass, model: Any) -> Tuple[Any, PassReport]:
     new_nodes = Counter((node.op_type, node.name) for node in model.graph.node)
     changed = sum(((old_nodes - new_nodes) + (new_nodes - old_nodes)).values())
     return model, PassReport(name, changed, time.perf_counter() - started)
+
+
+def _run_plugin_pass(name: str, rewrite: PluginPass, model: Any) -> Tuple[Any, PassReport]:
+    notes: List[str] = []
+    model, report = run_pass(name, lambda given: rewrite(given, notes), model)
+    return model, replace(report, notes=tuple(notes))
 
 
 @contextlib.contextmanager

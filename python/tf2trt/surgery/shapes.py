@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import Any, Callable, Iterator
 
 from tf2trt.extras import require
 
-__all__ = ["infer_shapes"]
+__all__ = ["infer_shapes", "weights_aside"]
 
 _LARGE = 1024  # bytes; smaller tensors may be shapes, whose values inference reads
 
@@ -21,19 +22,26 @@ def infer_shapes(model: Any, *, strict: bool = False) -> Any:
         strict: raise ``onnx.shape_inference.InferenceError`` where types contradict each other.
     """
     onnx = require("onnx", "export")
+    with weights_aside(model) as restore:
+        inferred = onnx.shape_inference.infer_shapes(model, check_type=strict, strict_mode=strict, data_prop=True)
+        restore(inferred)
+    return inferred
+
+
+@contextlib.contextmanager
+def weights_aside(model: Any) -> Iterator[Callable[[Any], None]]:
+    """Takes large weights out of ``model`` for the time of the block; yields what puts them into a copy of it too."""
     held = {tensor.name: tensor.raw_data for tensor in model.graph.initializer if len(tensor.raw_data) > _LARGE}
     for tensor in model.graph.initializer:
         if tensor.name in held:
             tensor.ClearField("raw_data")
+
+    def restore(other: Any) -> None:
+        for tensor in other.graph.initializer:
+            if tensor.name in held:
+                tensor.raw_data = held[tensor.name]
+
     try:
-        inferred = onnx.shape_inference.infer_shapes(model, check_type=strict, strict_mode=strict, data_prop=True)
+        yield restore
     finally:
-        _restore(model, held)
-    _restore(inferred, held)
-    return inferred
-
-
-def _restore(model: Any, held: Any) -> None:
-    for tensor in model.graph.initializer:
-        if tensor.name in held:
-            tensor.raw_data = held[tensor.name]
+        restore(model)
