@@ -16,7 +16,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 
 PY_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi')
 CPP_SOURCES := $(shell find cpp plugins tests/cpp -name '*.cpp')
-CPP_HEADERS := $(shell find cpp plugins tests/cpp -name '*.hpp' -o -name '*.inc' -o -name '*.cu')
+CPP_HEADERS := $(shell find cpp plugins tests/cpp -name '*.hpp' -o -name '*.inc' -o -name '*.cu' -o -name '*.cuh')
 CMAKE_FILES := $(shell find CMakeLists.txt cpp plugins tests/cpp -name CMakeLists.txt -o -name '*.cmake')
 SOURCES := $(PY_SOURCES) $(CPP_SOURCES) $(CPP_HEADERS) $(CMAKE_FILES) pyproject.toml
 
@@ -109,7 +109,7 @@ lint: .venv/.lint build/compile_commands.json
 	$(BIN)/ruff format --check
 	$(BIN)/mypy python/tf2trt
 	$(BIN)/python -m mypy.stubtest tf2trt._native --mypy-config-file pyproject.toml --allowlist .ci/stubtest-allow.txt
-	$(BIN)/clang-format --dry-run -Werror $(CPP_SOURCES) $(filter %.hpp %.cu,$(CPP_HEADERS)) $(wildcard tools/abi/*.cpp)
+	$(BIN)/clang-format --dry-run -Werror $(CPP_SOURCES) $(filter %.hpp %.cu %.cuh,$(CPP_HEADERS)) $(wildcard tools/abi/*.[ch]pp)
 	$(MAKE) --no-print-directory -j $(CMAKE_BUILD_PARALLEL_LEVEL) tidy
 
 .PHONY: tidy

@@ -100,6 +100,7 @@ TF2TRT_ON_IMPL(VExecutionContext_inferShapes, Int(Int, Name*))
 TF2TRT_ON_IMPL(VEngineInspector_setExecutionContext, bool(void const*))
 TF2TRT_ON_IMPL(VEngineInspector_getEngineInformation, Name(Int))
 
+TF2TRT_ON_SELF(IParser_parse, bool(void const*, std::size_t, Name))
 TF2TRT_ON_SELF(IParser_parseFromFile, bool(Name, Int))
 TF2TRT_ON_SELF(IParser_getNbErrors, Int())
 TF2TRT_ON_SELF(IParser_getError, void const*(Int))
@@ -109,6 +110,18 @@ TF2TRT_ON_SELF(IParserError_desc, Name())
 TF2TRT_ON_SELF(IParserError_node, Int())
 TF2TRT_ON_SELF(IParserError_nodeName, Name())
 TF2TRT_ON_SELF(IParserError_nodeOperator, Name())
+
+TF2TRT_ON_SELF(IPluginRegistry_loadLibrary, void*(Name))
+TF2TRT_ON_SELF(IPluginRegistry_getPluginCreatorList, void* const*(Int*))
+TF2TRT_ON_SELF(IPluginRegistry_getAllCreators, void* const*(Int*))
+TF2TRT_ON_SELF(IPluginRegistry_registerCreator, bool(void*, Name))
+TF2TRT_ON_SELF(IPluginRegistry_deregisterCreator, bool(void const*))
+TF2TRT_ON_SELF(IPluginRegistry_getPluginCreator, void*(Name, Name, Name))
+TF2TRT_ON_SELF(IPluginRegistry_getCreator, void*(Name, Name, Name))
+TF2TRT_ON_SELF(IPluginCreator_getPluginNamespace, Name())
+TF2TRT_ON_SELF(ILogger_log, void(Int, Name))
+
+TF2TRT_ON_IMPL(VExprBuilder_operation, void const*(Int, void const*, void const*))
 
 #undef TF2TRT_ON_IMPL
 #undef TF2TRT_ON_SELF

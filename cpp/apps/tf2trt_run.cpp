@@ -18,6 +18,7 @@ namespace {
 
 constexpr char const* kUsage =
     "usage: tf2trt-run ENGINE [NAME=INPUT.npy ...] [--output DIR] [--iterations N]\n"
+    "                  [--plugin-library FILE ...]\n"
     "\n"
     "Without inputs, prints what the engine takes and gives. TF2TRT_NVINFER names the TensorRT library to use.\n";
 
@@ -26,6 +27,7 @@ struct Arguments {
   std::map<std::string, std::string> inputs;
   std::string output;
   int iterations = 1;
+  std::vector<std::string> plugin_libraries;
 };
 
 [[noreturn]] void usage_error(std::string const& what) {
@@ -42,6 +44,8 @@ Arguments parse(std::vector<std::string> const& words) {
     };
     if (word == "--output") {
       arguments.output = value();
+    } else if (word == "--plugin-library") {
+      arguments.plugin_libraries.push_back(value());
     } else if (word == "--iterations") {
       std::string const& text = value();
       char const* const last = text.data() + text.size();
@@ -105,7 +109,7 @@ int main(int argc, char** argv) {
       return 0;
     }
     Arguments const arguments = parse(words);
-    auto const engine = tf2trt::Engine::load(arguments.engine);
+    auto const engine = tf2trt::Engine::load(arguments.engine, {}, arguments.plugin_libraries);
     if (arguments.inputs.empty()) {
       describe(engine);
     } else {

@@ -78,6 +78,7 @@ void bind_builder(py::module_& module) {
       .def_readwrite("workspace", &BuilderOptions::workspace)
       .def_readwrite("version_compatible", &BuilderOptions::version_compatible)
       .def_readwrite("optimization_level", &BuilderOptions::optimization_level)
+      .def_readwrite("plugin_libraries", &BuilderOptions::plugin_libraries)
       .def_property(
           "timing_cache",
           [](BuilderOptions const& self) { return py::bytes(self.timing_cache.data(), self.timing_cache.size()); },
@@ -96,6 +97,7 @@ void bind_builder(py::module_& module) {
       .def_readonly("inputs", &BuildResult::inputs)
       .def_readonly("outputs", &BuildResult::outputs)
       .def_readonly("layer_types", &BuildResult::layer_types)
+      .def_readonly("plugin_libraries", &BuildResult::plugin_libraries)
       .def_property_readonly(
           "timing_cache",
           [](BuildResult const& self) { return py::bytes(self.timing_cache.data(), self.timing_cache.size()); })

@@ -67,6 +67,9 @@ void bind_libraries(py::module_& module) {
   module.def("find_library", &Library::find, py::arg("folders") = std::vector<std::string>{},
              py::arg("need_builder") = false, py::arg("plan").none(true) = nullptr, ReleaseGil());
   module.def("register_standard_plugins", &register_standard_plugins, py::arg("library"), ReleaseGil());
+  module.def("load_plugin_library", &load_plugin_library, py::arg("library"), py::arg("path"), ReleaseGil());
+  module.def("find_plugin_library", &find_plugin_library, ReleaseGil());
+  module.def("plugin_operators", &plugin_operators, py::arg("onnx_path"), ReleaseGil());
 }
 
 void bind_device(py::module_& module) {

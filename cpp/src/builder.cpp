@@ -8,8 +8,10 @@
 #include "abi/shared_object.hpp"
 #include "library_state.hpp"
 #include "parser.hpp"
+#include "plugins.hpp"
 #include "progress.hpp"
 #include "tf2trt/error.hpp"
+#include "tf2trt/onnx.hpp"
 
 namespace tf2trt {
 
@@ -218,7 +220,9 @@ BuildResult build(Library const& library, std::string const& onnx_path, BuilderO
   // Deleted in the opposite order: TensorRT wants the builder to go last.
   abi::Owned const builder = state.make_builder();
   abi::Owned const network = create_network(api, builder.get());
-  abi::Owned const parser = detail::parse_onnx(state, network.get(), onnx_path);
+  auto const nodes = scan_onnx(onnx_path);
+  auto const plugins = detail::plugins_for_network(library, onnx_path, nodes, options.plugin_libraries);
+  abi::Owned const parser = detail::parse_onnx(state, network.get(), onnx_path, nodes);
   auto const inputs = detail::network_inputs(api, network.get());
   check_profiles(inputs, options.profiles);
 
@@ -244,6 +248,7 @@ BuildResult build(Library const& library, std::string const& onnx_path, BuilderO
   result.inputs = inputs;
   result.outputs = detail::network_outputs(api, network.get());
   result.layer_types = detail::network_layer_types(api, network.get());
+  result.plugin_libraries = plugins;
   if (cache) result.timing_cache = serialize_timing_cache(api, config.get());
   result.log = log.lines();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -9,9 +9,11 @@
 #include "cuda_driver.hpp"
 #include "dtype.hpp"
 #include "engine_state.hpp"
+#include "plugins.hpp"
 #include "tf2trt/error.hpp"
 #include "tf2trt/logger.hpp"
 #include "tf2trt/plan.hpp"
+#include "tf2trt/plugin.hpp"
 
 namespace tf2trt {
 
@@ -58,10 +60,13 @@ void Engine::State::require_input(std::string const& name) const {
   throw Error(ErrorKind::kInput, "the engine has no input of this name", {name, known, ""});
 }
 
-Engine Engine::load(std::string const& path, std::vector<std::string> const& folders) {
+Engine Engine::load(std::string const& path, std::vector<std::string> const& folders,
+                    std::vector<std::string> const& plugin_libraries) {
   std::vector<char> const plan = read_file(path);
   PlanHeader const header = read_plan_header(plan.data(), plan.size(), path);
-  return deserialize(Library::find(folders, false, &header), plan.data(), plan.size());
+  Library const library = Library::find(folders, false, &header);
+  for (auto const& plugins : plugin_libraries) load_plugin_library(library, plugins);
+  return deserialize(library, plan.data(), plan.size());
 }
 
 Engine Engine::deserialize(Library const& library, void const* plan, std::size_t size) {
@@ -70,7 +75,14 @@ Engine Engine::deserialize(Library const& library, void const* plan, std::size_t
   auto state = std::make_shared<State>(State{library, library.state().make_runtime(), {}, {}});
   abi::Api const& api = state->api();
   LogCapture const log;
+  bool const has_plugins = detail::plugins_for_plan(library, plan, size);
   state->engine = abi::Owned(abi::deserialize_engine(api, state->runtime.get(), plan, size));
+  if (!state->engine && !has_plugins) {
+    throw Error(ErrorKind::kPlugin,
+                "the plan needs tf2trt's plugins, and libtf2trt_plugins.so was not found" + log.errors(),
+                {"", "libtf2trt_plugins.so beside this program, or in TF2TRT_PLUGINS_LIBRARY",
+                 "install tf2trt where there is nvcc"});
+  }
   if (!state->engine) {
     throw Error(library.reads(header) ? ErrorKind::kEngine : ErrorKind::kEngineVersion,
                 "TensorRT " + library.version_text() + " cannot deserialise this plan" + log.errors(),

@@ -37,6 +37,8 @@ char const* error_class(ErrorKind kind) noexcept {
       return "DeviceError";
     case ErrorKind::kOnnx:
       return "OnnxError";
+    case ErrorKind::kPlugin:
+      return "PluginError";
     case ErrorKind::kBuild:
       return "BuildError";
     case ErrorKind::kEngine:

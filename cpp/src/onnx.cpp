@@ -12,17 +12,20 @@
 namespace tf2trt {
 namespace {
 
-// ModelProto, GraphProto and NodeProto.
+// ModelProto, GraphProto, NodeProto and FunctionProto.
 constexpr std::uint32_t kModelIrVersion = 1;
 constexpr std::uint32_t kModelGraph = 7;
 constexpr std::uint32_t kGraphNode = 1;
 constexpr std::uint32_t kNodeName = 3;
 constexpr std::uint32_t kNodeOpType = 4;
 constexpr std::uint32_t kNodeDomain = 7;
+constexpr std::uint32_t kModelFunctions = 25;
+constexpr std::uint32_t kFunctionDomain = 10;
 
 struct Field {
   std::uint32_t number;
   std::string_view bytes;  // of a length-delimited field; empty for the others
+  std::string_view whole;  // with its key
 };
 
 struct Broken : std::exception {};
@@ -34,27 +37,34 @@ class Message {
 
   std::optional<Field> next() {
     if (rest_.empty()) return std::nullopt;
+    std::string_view const start = rest_;
+    Field field = read();
+    field.whole = start.substr(0, start.size() - rest_.size());
+    return field;
+  }
+
+ private:
+  Field read() {
     std::uint64_t const key = varint();
     auto const number = static_cast<std::uint32_t>(key >> 3U);
     if (number == 0) throw Broken{};
     switch (key & 7U) {
       case 0:
         varint();
-        return Field{number, {}};
+        return {number, {}, {}};
       case 1:
         take(8);
-        return Field{number, {}};
+        return {number, {}, {}};
       case 2:
-        return Field{number, take(varint())};
+        return {number, take(varint()), {}};
       case 5:
         take(4);
-        return Field{number, {}};
+        return {number, {}, {}};
       default:
         throw Broken{};
     }
   }
 
- private:
   std::uint64_t varint() {
     std::uint64_t value = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
@@ -99,6 +109,20 @@ std::string read_file(std::string const& path) {
   return bytes;
 }
 
+bool is_function_of(Field const& field, std::string const& domain) {
+  if (field.number != kModelFunctions) return false;
+  for (Message function(field.bytes); auto part = function.next();) {
+    if (part->number == kFunctionDomain) return part->bytes == domain;
+  }
+  return domain.empty();
+}
+
+[[noreturn]] void refuse_broken(std::string const& path, std::size_t size) {
+  throw Error(ErrorKind::kOnnx, path + ": truncated or no ONNX model",
+              {std::to_string(size) + " bytes that are no whole protobuf message", "an ONNX ModelProto",
+               "export the model again, or copy the whole file"});
+}
+
 }  // namespace
 
 std::vector<OnnxNode> scan_onnx(std::string const& path) {
@@ -116,9 +140,7 @@ std::vector<OnnxNode> scan_onnx(std::string const& path) {
       }
     }
   } catch (Broken const&) {
-    throw Error(ErrorKind::kOnnx, path + ": truncated or no ONNX model",
-                {std::to_string(bytes.size()) + " bytes that are no whole protobuf message", "an ONNX ModelProto",
-                 "export the model again, or copy the whole file"});
+    refuse_broken(path, bytes.size());
   }
   if (!has_version || !has_graph) {
     throw Error(ErrorKind::kOnnx, path + ": no ONNX model in it",
@@ -126,6 +148,23 @@ std::vector<OnnxNode> scan_onnx(std::string const& path) {
                  "export the model again, or copy the whole file"});
   }
   return nodes;
+}
+
+std::string onnx_without_functions(std::string const& path, std::string const& domain) {
+  std::string const bytes = read_file(path);
+  std::string kept;
+  try {
+    bool has_one = false;
+    for (Message model(bytes); auto field = model.next();) has_one = has_one || is_function_of(*field, domain);
+    if (!has_one) return "";
+    kept.reserve(bytes.size());
+    for (Message model(bytes); auto field = model.next();) {
+      if (!is_function_of(*field, domain)) kept += field->whole;
+    }
+  } catch (Broken const&) {
+    refuse_broken(path, bytes.size());
+  }
+  return kept;
 }
 
 }  // namespace tf2trt

@@ -2,9 +2,11 @@
 
 #include "abi/call.hpp"
 #include "dtype.hpp"
+#include "plugins.hpp"
 #include "tf2trt/error.hpp"
 #include "tf2trt/logger.hpp"
 #include "tf2trt/onnx.hpp"
+#include "tf2trt/plugin.hpp"
 
 namespace tf2trt::detail {
 
@@ -48,6 +50,26 @@ std::string describe_errors(abi::Api const& api, void* parser, std::vector<OnnxN
   return text;
 }
 
+// What a plugin said to the log: the parser's own words are of its consequences.
+std::string plugin_errors(LogCapture const& log) {
+  std::string text;
+  for (auto const& line : log.lines()) {
+    if (line.text.rfind("plugin ", 0) == 0) text += "\n  " + line.text;
+  }
+  return text;
+}
+
+// From 10 on the parser takes an operator's function, where the file has one, before it looks for a plugin: the
+// functions of those operators that are plugins stay out of its sight.
+bool parse(abi::Api const& api, void* parser, std::string const& path, std::vector<OnnxNode> const& nodes) {
+  bool const has_plugins = api.generation() > 8 && !plugin_operators(nodes).empty();
+  std::string const bytes = has_plugins ? onnx_without_functions(path, kPluginDomain) : "";
+  if (!bytes.empty()) {
+    return call<Method::IParser_parse>(api, parser, static_cast<void const*>(bytes.data()), bytes.size(), path.c_str());
+  }
+  return call<Method::IParser_parseFromFile>(api, parser, path.c_str(), static_cast<int>(Severity::kWarning));
+}
+
 TensorInfo describe_tensor(abi::Api const& api, void* tensor, bool is_input) {
   TensorInfo info;
   info.name = call<Method::VTensor_getName>(api, tensor);
@@ -60,14 +82,13 @@ TensorInfo describe_tensor(abi::Api const& api, void* tensor, bool is_input) {
 
 }  // namespace
 
-abi::Owned parse_onnx(Library::State const& library, void* network, std::string const& path) {
-  std::vector<OnnxNode> const nodes = scan_onnx(path);
+abi::Owned parse_onnx(Library::State const& library, void* network, std::string const& path,
+                      std::vector<OnnxNode> const& nodes) {
   abi::Api const& api = library.api;
   abi::Owned parser = library.make_parser(network);
   LogCapture const log;
-  int const verbosity = static_cast<int>(Severity::kWarning);
-  if (!call<Method::IParser_parseFromFile>(api, parser.get(), path.c_str(), verbosity)) {
-    std::string const errors = describe_errors(api, parser.get(), nodes);
+  if (!parse(api, parser.get(), path, nodes)) {
+    std::string const errors = describe_errors(api, parser.get(), nodes) + plugin_errors(log);
     throw Error(ErrorKind::kOnnx, path + ": TensorRT cannot parse it" + (errors.empty() ? log.errors() : errors),
                 {"",
                  std::string("operators that TensorRT") + (library.kind == LibraryKind::kRtx ? "-RTX " : " ") +

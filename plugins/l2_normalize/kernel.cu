@@ -1,134 +1,97 @@
+#include <algorithm>
+#include <limits>
+
 #include "l2_normalize/kernel.hpp"
+#include "l2_normalize/problem.hpp"
 #include "sdk/launch.hpp"
 
 namespace tf2trt::plugins {
 namespace {
 
-constexpr int kWarp = 32;
-constexpr int kWarpsPerBlock = 8;
-constexpr int kLongRowThreads = 512;
-constexpr std::int64_t kShortRow = 1024;  // elements: up to here a warp takes a row, above a block
-constexpr std::int64_t kMaxBlocks = 1 << 15;
+using Run = cudaError_t (*)(Problem const&);
 
-__device__ float square(float value) { return value * value; }
-
-// Not fmaxf, which would turn the sum of a row with a NaN into epsilon.
-__device__ float inverse_norm(float sum, float epsilon) { return rsqrtf(sum < epsilon ? epsilon : sum); }
-
-__device__ float warp_sum(float value) {
-  for (int distance = kWarp / 2; distance > 0; distance /= 2) value += __shfl_xor_sync(0xffffffffu, value, distance);
-  return value;
+// Null for types that do not go together.
+Run run_for(DataType input, DataType output) noexcept {
+  switch (input) {
+    case DataType::kFloat32:
+      return output == input ? run<float, float> : nullptr;
+    case DataType::kFloat16:
+      return output == input ? run<__half, __half> : nullptr;
+    case DataType::kBfloat16:
+      return output == input ? run<__nv_bfloat16, __nv_bfloat16> : nullptr;
+    case DataType::kInt8:
+      if (output == DataType::kInt8) return run<std::int8_t, std::int8_t>;
+      if (output == DataType::kFloat32) return run<std::int8_t, float>;
+      if (output == DataType::kFloat16) return run<std::int8_t, __half>;
+      break;
+  }
+  return nullptr;
 }
 
-// inner == 1, short rows: a warp each.
-template <class T>
-__global__ void __launch_bounds__(kWarp* kWarpsPerBlock)
-    short_rows(T const* x, T* y, std::int64_t rows, std::int64_t width, float epsilon) {
-  std::int64_t const step = static_cast<std::int64_t>(gridDim.x) * kWarpsPerBlock;
-  for (std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.y; row < rows;
-       row += step) {
-    T const* from = x + row * width;
-    T* to = y + row * width;
-    float sum = 0;
-    for (std::int64_t i = threadIdx.x; i < width; i += kWarp) sum += square(to_float(from[i]));
-    float const scale = inverse_norm(warp_sum(sum), epsilon);
-    for (std::int64_t i = threadIdx.x; i < width; i += kWarp) to[i] = from_float<T>(to_float(from[i]) * scale);
-  }
+bool is_valid(L2Normalization const& how) noexcept {
+  if (!how.lp_normalization && !(how.epsilon >= 0)) return false;
+  if (how.input == DataType::kInt8 && !is_scale(how.input_scale)) return false;
+  return how.output != DataType::kInt8 || is_scale(how.output_scale);
 }
 
-// inner == 1, long rows: a block each.
-template <class T>
-__global__ void __launch_bounds__(kLongRowThreads)
-    long_rows(T const* x, T* y, std::int64_t rows, std::int64_t width, float epsilon) {
-  constexpr int kWarps = kLongRowThreads / kWarp;
-  __shared__ float sums[kWarps];
-  int const lane = threadIdx.x % kWarp;
-  for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
-    T const* from = x + row * width;
-    T* to = y + row * width;
-    float sum = 0;
-    for (std::int64_t i = threadIdx.x; i < width; i += kLongRowThreads) sum += square(to_float(from[i]));
-    sum = warp_sum(sum);
-    if (lane == 0) sums[threadIdx.x / kWarp] = sum;
-    __syncthreads();
-    float const scale = inverse_norm(warp_sum(lane < kWarps ? sums[lane] : 0), epsilon);
-    for (std::int64_t i = threadIdx.x; i < width; i += kLongRowThreads) {
-      to[i] = from_float<T>(to_float(from[i]) * scale);
-    }
-    __syncthreads();  // the next row overwrites `sums`
-  }
+float bounded(double value) noexcept {
+  return static_cast<float>(std::min(value, static_cast<double>(std::numeric_limits<float>::max())));
 }
 
-// inner > 1: a block takes 32 neighbouring columns (contiguous in memory within one outer index), and its
-// blockDim.y warps share their lengths.
-template <class T>
-__global__ void __launch_bounds__(kWarp* kWarp) columns(T const* x, T* y, L2Extents extents, float epsilon) {
-  __shared__ float sums[kWarp][kWarp];
-  std::int64_t const count = extents.outer * extents.inner;
-  std::int64_t const step = static_cast<std::int64_t>(gridDim.x) * kWarp;
-  for (std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kWarp; first < count; first += step) {
-    std::int64_t const column = first + threadIdx.x;
-    bool const is_real = column < count;
-    std::int64_t const start = column / extents.inner * extents.axis * extents.inner + column % extents.inner;
-    float sum = 0;
-    if (is_real) {
-      for (std::int64_t i = threadIdx.y; i < extents.axis; i += blockDim.y) {
-        sum += square(to_float(x[start + i * extents.inner]));
-      }
-    }
-    sums[threadIdx.y][threadIdx.x] = sum;
-    __syncthreads();
-    float total = 0;
-    for (int i = 0; i < blockDim.y; ++i) total += sums[i][threadIdx.x];
-    float const scale = inverse_norm(total, epsilon);
-    if (is_real) {
-      for (std::int64_t i = threadIdx.y; i < extents.axis; i += blockDim.y) {
-        y[start + i * extents.inner] = from_float<T>(to_float(x[start + i * extents.inner]) * scale);
-      }
-    }
-    __syncthreads();  // the next columns overwrite `sums`
-  }
-}
-
-template <class T>
-void launch(T const* x, T* y, L2Extents const& extents, float epsilon, cudaStream_t stream) {
-  if (extents.inner > 1) {
-    std::int64_t const count = extents.outer * extents.inner;
-    int warps = 1;
-    while (warps < kWarp && warps * 8 < extents.axis) warps *= 2;
-    columns<<<block_count(count, kWarp, kMaxBlocks), dim3(kWarp, warps), 0, stream>>>(x, y, extents, epsilon);
-  } else if (extents.axis > kShortRow) {
-    unsigned const blocks = block_count(extents.outer, 1, kMaxBlocks);
-    long_rows<<<blocks, kLongRowThreads, 0, stream>>>(x, y, extents.outer, extents.axis, epsilon);
-  } else {
-    unsigned const blocks = block_count(extents.outer, kWarpsPerBlock, kMaxBlocks);
-    short_rows<<<blocks, dim3(kWarp, kWarpsPerBlock), 0, stream>>>(x, y, extents.outer, extents.axis, epsilon);
-  }
+// With x = s * q and y = t * r: r = q * (s / t) * rsqrt(max(s^2 * sum(q^2), epsilon)); x / ||x|| knows no s.
+Norm norm_of(L2Normalization const& how) noexcept {
+  double const in = how.input == DataType::kInt8 && !how.lp_normalization ? how.input_scale : 1.0;
+  double const out = how.output == DataType::kInt8 ? how.output_scale : 1.0;
+  return {how.epsilon, static_cast<float>(in * in), bounded(in / out), how.lp_normalization, 0};
 }
 
 }  // namespace
 
-cudaError_t l2_normalize(void const* x, void* y, DataType type, L2Extents const& extents, float epsilon,
-                         cudaStream_t stream) noexcept {
-  auto const [outer, axis, inner] = extents;
-  if (size_of(type) == 0 || outer < 0 || axis < 0 || inner < 0 || !(epsilon >= 0)) return cudaErrorInvalidValue;
-  if (outer == 0 || axis == 0 || inner == 0) return cudaSuccess;
-  std::int64_t count = 0;
-  if (__builtin_mul_overflow(outer, axis, &count) || __builtin_mul_overflow(count, inner, &count)) {
-    return cudaErrorInvalidValue;
+cudaError_t l2_normalize(void const* x, void* y, L2Normalization const& how, std::int64_t const* dims, int rank,
+                         std::uint32_t axes, void* workspace, cudaStream_t stream) noexcept {
+  Run const run = run_for(how.input, how.output);
+  if (run == nullptr || !is_valid(how)) return cudaErrorInvalidValue;
+  if (dims == nullptr || rank < 1 || rank > 8 || axes == 0 || axes >> rank != 0) return cudaErrorInvalidValue;
+  if (std::any_of(dims, dims + rank, [](std::int64_t extent) { return extent < 0; })) return cudaErrorInvalidValue;
+  if (std::find(dims, dims + rank, 0) != dims + rank) return cudaSuccess;
+
+  Problem problem{x, y, norm_of(how), {}, 0, static_cast<float*>(workspace), stream};
+  auto bytes = static_cast<std::int64_t>(std::max(size_of(how.input), size_of(how.output)));
+  for (int i = 0; i < rank; ++i) {
+    if (__builtin_mul_overflow(bytes, dims[i], &bytes)) return cudaErrorInvalidValue;
+    if (dims[i] == 1) continue;
+    bool const is_reduced = (axes >> i & 1U) != 0;
+    if (problem.rank > 0 && problem.axes[problem.rank - 1].reduced == is_reduced) {
+      problem.axes[problem.rank - 1].extent *= dims[i];
+    } else {
+      problem.axes[problem.rank++] = {dims[i], is_reduced};
+    }
   }
-  if (!are_tensors(x, y, type)) return cudaErrorInvalidValue;
-  return launch_for(type, [&](auto* typed) {
-    using T = std::remove_pointer_t<decltype(typed)>;
-    launch(static_cast<T const*>(x), static_cast<T*>(y), extents, epsilon, stream);
-  });
+  if (problem.rank == 0) problem.axes[problem.rank++] = {1, true};
+  if (problem.rank == 1 && !problem.axes[0].reduced) {  // every element by itself
+    problem.axes[problem.rank++] = {1, true};
+  }
+  if (!is_tensor(x, how.input) || !is_tensor(y, how.output)) return cudaErrorInvalidValue;
+  if (workspace == nullptr || !is_aligned(workspace, 16)) return cudaErrorInvalidValue;
+  return run(problem);
 }
 
 }  // namespace tf2trt::plugins
 
-TF2TRT_PLUGINS_EXPORT int tf2trt_l2_normalize(void const* x, void* y, std::int32_t type, std::int64_t outer,
-                                              std::int64_t axis, std::int64_t inner, float epsilon, void* stream) {
+TF2TRT_PLUGINS_EXPORT int tf2trt_l2_normalize(void const* x, void* y, std::int32_t input_type, std::int32_t output_type,
+                                              float input_scale, float output_scale, std::int32_t rank,
+                                              std::int64_t const* dims, std::uint32_t axes, float epsilon,
+                                              std::int32_t lp_normalization, void* workspace, void* stream) {
   using namespace tf2trt::plugins;
-  return l2_normalize(x, y, static_cast<DataType>(type), {outer, axis, inner}, epsilon,
-                      static_cast<cudaStream_t>(stream));
+  L2Normalization const how{static_cast<DataType>(input_type),
+                            static_cast<DataType>(output_type),
+                            input_scale,
+                            output_scale,
+                            epsilon,
+                            lp_normalization != 0};
+  return l2_normalize(x, y, how, dims, rank, axes, workspace, static_cast<cudaStream_t>(stream));
+}
+
+TF2TRT_PLUGINS_EXPORT std::int64_t tf2trt_l2_normalize_workspace() {
+  return static_cast<std::int64_t>(tf2trt::plugins::kL2WorkspaceBytes);
 }

@@ -5,6 +5,6 @@
 
 namespace tf2trt::plugins {
 
-enum class DataType : std::int32_t { kFloat32 = 0, kFloat16 = 1, kBfloat16 = 7 };
+enum class DataType : std::int32_t { kFloat32 = 0, kFloat16 = 1, kInt8 = 2, kBfloat16 = 7 };
 
 }  // namespace tf2trt::plugins

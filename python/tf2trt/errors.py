@@ -12,6 +12,7 @@
     │   ├── ExportError                  TensorFlow or Keras to ONNX
     │   ├── SurgeryError                 a rewrite of the ONNX graph failed
     │   └── OnnxError                    the ONNX file: missing, truncated, unknown operator
+    ├── PluginError                      a plugin library: missing, not to be loaded, or refused by TensorRT
     ├── BuildError                       TensorRT refused to build
     ├── EngineError                      the .engine file: missing, truncated, damaged
     │   ├── EngineVersionError           built by a TensorRT that the loaded one cannot read
@@ -40,6 +41,7 @@ __all__ = [
     "ModelError",
     "OnnxError",
     "OutputError",
+    "PluginError",
     "SurgeryError",
     "Tf2TrtError",
     "UnsupportedVersionError",
@@ -111,6 +113,10 @@ class SurgeryError(ModelError):
 
 class OnnxError(ModelError):
     """An ONNX file is missing, truncated, or holds what TensorRT's parser does not know."""
+
+
+class PluginError(Tf2TrtError):
+    """A plugin library is missing, cannot be loaded, or was refused by TensorRT."""
 
 
 class BuildError(Tf2TrtError):

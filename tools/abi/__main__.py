@@ -1,4 +1,4 @@
-"""`python tools/abi generate|check|drive ...`: the tables of virtual-table slots, see README.md."""
+"""`python tools/abi generate|check|drive|plugins ...`: the tables of virtual-table slots, see README.md."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import sys
 import check
 import drive
 import generate
+import plugins
 
-COMMANDS = {"generate": generate.main, "check": check.main, "drive": drive.main}
+COMMANDS = {"generate": generate.main, "check": check.main, "drive": drive.main, "plugins": plugins.main}
 
 
 def main() -> int:

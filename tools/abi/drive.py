@@ -21,10 +21,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("--cuda", help="CUDA's folder (else CUDA_HOME, else where nvcc is)")
     given = parser.parse_args(arguments)
     cuda = probe.cuda_include(given.cuda)
-    code = (Path(__file__).resolve().parent / "drive.cpp").read_text(encoding="utf-8")
+    here = Path(__file__).resolve().parent
+    code = (here / "drive.cpp").read_text(encoding="utf-8")
     failed = False
     for folder in given.folders:
-        done = probe.compile_and_run(code, [folder, cuda, tables.FOLDER.parent], [])
+        done = probe.compile_and_run(code, [folder, cuda, tables.FOLDER.parent, here], [])
         print(done.stdout + done.stderr, end="", flush=True)
         if done.returncode < 0:
             print(f"  {folder.name}: ended by signal {-done.returncode}: a function sits in another slot")

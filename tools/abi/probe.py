@@ -219,8 +219,13 @@ def cuda_include(given: Optional[str]) -> Path:
     raise SystemExit("no CUDA headers found: give --cuda DIR, set CUDA_HOME, or put nvcc on PATH")
 
 
-def compile_and_run(code: str, includes: List[Path], options: List[str]) -> subprocess.CompletedProcess[str]:
-    """Compiles a C++20 program without optimisation, so that every virtual call is a real one, and runs it."""
+def compile_and_run(
+    code: str, includes: List[Path], options: List[str], arguments: Optional[List[str]] = None
+) -> subprocess.CompletedProcess[str]:
+    """Compiles a C++20 program without optimisation, so that every virtual call is a real one, and runs it.
+
+    The options may name further sources.
+    """
     if platform.machine() not in ("x86_64", "AMD64"):
         raise SystemExit("the slots are read from x86-64's pointers to members: run this on x86-64")
     with tempfile.TemporaryDirectory() as folder:
@@ -229,10 +234,11 @@ def compile_and_run(code: str, includes: List[Path], options: List[str]) -> subp
         command = ["g++", "-std=c++20", "-O0", "-w", *options, str(program) + ".cpp", "-o", str(program)]
         for include in includes:
             command += ["-isystem", str(include)]
+        command.append("-ldl")  # a library of its own before glibc 2.34
         built = subprocess.run(command, capture_output=True, text=True)
         if built.returncode:
             raise SystemExit(f"{includes[0]}: does not compile\n{built.stderr[:4000]}")
-        return subprocess.run([str(program)], capture_output=True, text=True)
+        return subprocess.run([str(program), *(arguments or [])], capture_output=True, text=True)
 
 
 def measure(folder: Path, cuda: Path, defines: Optional[List[str]] = None) -> Measured:

@@ -232,6 +232,30 @@ METHODS: List[Tuple[str, str, Dict[str, Signature]]] = [
             "deregisterLibrary": "void(PluginLibraryHandle)",
             "getPluginCreatorList": {"8": "IPluginCreator* const*(int32_t*) const", "11": None},
             "getAllCreators": "IPluginCreatorInterface* const*(int32_t*) const",
+            # 10 has both overloads; tf2trt shows it the newer interface.
+            "registerCreator": {
+                "8": "bool(IPluginCreator&, AsciiChar const*)",
+                "10": "bool(IPluginCreatorInterface&, AsciiChar const*)",
+            },
+            "deregisterCreator": {
+                "8": "bool(IPluginCreator const&)",
+                "10": "bool(IPluginCreatorInterface const&)",
+            },
+            "getPluginCreator": {
+                "8": "IPluginCreator*(AsciiChar const*, AsciiChar const*, AsciiChar const*)",
+                "11": None,
+            },
+            "getCreator": "IPluginCreatorInterface*(AsciiChar const*, AsciiChar const*, AsciiChar const*)",
+        },
+    ),
+    (API, "IPluginCreator", {"getPluginNamespace": "AsciiChar const*() const"}),
+    (API, "ILoggerFinder", {"findLogger": "ILogger*()"}),
+    (
+        IMPL,
+        "VExprBuilder",
+        {
+            "constant": {"8": "IDimensionExpr const*(int32_t)", "10": "IDimensionExpr const*(int64_t)"},
+            "operation": "IDimensionExpr const*(DimensionOperation, IDimensionExpr const&, IDimensionExpr const&)",
         },
     ),
     (
@@ -269,6 +293,7 @@ STAND_IN_TYPES = [
     "class IPluginCreator;",
     "class IPluginCreatorInterface;",
     "class IPluginFactory;",
+    "class ILoggerFinder;",
     "class InterfaceInfo;",
     "class OnnxParserFlag;",
     "using PluginLibraryHandle = void*;",
@@ -299,6 +324,7 @@ ENUMS: List[Tuple[str, str, str, str]] = [
     (API, "ILogger::Severity", "Severity", "kINTERNAL_ERROR kERROR kWARNING kINFO kVERBOSE"),
     (API, "ExecutionContextAllocationStrategy", "ExecutionContextAllocationStrategy", "kSTATIC kUSER_MANAGED"),
     (API, "DeviceType", "DeviceType", "kGPU kDLA"),
+    (API, "DimensionOperation", "DimensionOperation", "kSUM kPROD kMAX kMIN kSUB kFLOOR_DIV kCEIL_DIV"),
     (
         PARSER,
         "ErrorCode",

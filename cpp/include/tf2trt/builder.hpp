@@ -28,6 +28,8 @@ struct BuilderOptions {
   std::vector<char> timing_cache;         // as an earlier build returned it; may be empty
   bool version_compatible = false;        // readable by other versions of the same major, and the lean runtime
   std::optional<int> optimization_level;  // 0 to 5; TensorRT 8.6 and later
+  // Files of plugin libraries that the network needs; tf2trt's own is found and loaded without being named.
+  std::vector<std::string> plugin_libraries;
 };
 
 // Called as the build goes on, where the version reports it (10, 11 and RTX): phase, its parent phase ("" for none),
@@ -46,7 +48,8 @@ class BuildResult {
   // builder chooses, and Engine::information tells what.
   std::map<std::string, int> layer_types;
   std::vector<char> timing_cache;
-  std::vector<LogLine> log;  // warnings and errors
+  std::vector<std::string> plugin_libraries;  // the files that were loaded for it, tf2trt's own too
+  std::vector<LogLine> log;                   // warnings and errors
   double seconds = 0;
 
   struct Memory;
@@ -57,8 +60,8 @@ class BuildResult {
 };
 
 // Throws Error: kOnnx (file missing, truncated, an operator TensorRT does not know: with node name and operator),
-// kUsage (profiles that do not fit the inputs, options this version lacks), kBuild (TensorRT refused, with its words),
-// kLibrary, kDevice.
+// kUsage (profiles that do not fit the inputs, options this version lacks), kPlugin (a plugin library is missing or
+// refused), kBuild (TensorRT refused, with its words), kLibrary, kDevice.
 BuildResult build(Library const& library, std::string const& onnx_path, BuilderOptions const& options,
                   Progress const& progress = {});
 

@@ -18,9 +18,12 @@ class ExecutionContext;
 class Engine {
  public:
   // Reads a plan file and deserialises it with the library that its header asks for; `folders` as in Library::find.
-  // Throws Error: kEngine (missing, truncated, damaged), kLibraryNotFound (no library reads it), kDevice (no GPU).
-  static Engine load(std::string const& path, std::vector<std::string> const& folders = {});
-  // Throws Error: kEngine, kEngineVersion (another TensorRT wrote it), kDevice. The bytes are not kept.
+  // Plugin libraries that the plan needs are named, but for tf2trt's own, which is found where it is needed.
+  // Throws Error: kEngine (missing, truncated, damaged), kLibraryNotFound (no library reads it), kPlugin, kDevice (no
+  // GPU).
+  static Engine load(std::string const& path, std::vector<std::string> const& folders = {},
+                     std::vector<std::string> const& plugin_libraries = {});
+  // Throws Error: kEngine, kEngineVersion (another TensorRT wrote it), kPlugin, kDevice. The bytes are not kept.
   static Engine deserialize(Library const& library, void const* plan, std::size_t size);
 
   [[nodiscard]] std::string name() const;

@@ -14,6 +14,7 @@ enum class ErrorKind {
   kUnsupportedVersion,  // a TensorRT that tf2trt has no tables for
   kDevice,              // no driver, no GPU, or a CUDA call that failed
   kOnnx,                // the ONNX file: missing, truncated, unknown operator
+  kPlugin,              // a plugin library: missing, not to be loaded, or refused by TensorRT
   kBuild,               // TensorRT refused to build
   kEngine,              // the plan: missing, truncated, damaged
   kEngineVersion,       // the plan was written by a TensorRT that this one cannot read

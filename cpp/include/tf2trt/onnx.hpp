@@ -18,4 +18,9 @@ struct OnnxNode {
 // op_type = 4, domain = 7).
 std::vector<OnnxNode> scan_onnx(std::string const& path);
 
+// The file's bytes without the functions of one domain (ModelProto.functions = 25; FunctionProto.domain = 10). A
+// function is an operator's meaning in standard operators: TensorRT from 10 on prefers it to a plugin of that name.
+// "" where the file has no such function. Throws as scan_onnx does.
+std::string onnx_without_functions(std::string const& path, std::string const& domain);
+
 }  // namespace tf2trt

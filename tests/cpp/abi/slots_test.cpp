@@ -90,6 +90,51 @@ TEST(Slots, EarlyAccess860LacksTheParserFlags) {
   EXPECT_EQ(api8().slot(Method::IParser_setFlag), 15);
 }
 
+TEST(Slots, CreatorsAreRegisteredThroughTheRegistry) {
+  EXPECT_EQ(api8().slot(Method::IPluginRegistry_registerCreator), 0);
+  EXPECT_EQ(api10().slot(Method::IPluginRegistry_registerCreator), 12);
+  EXPECT_EQ(api11().slot(Method::IPluginRegistry_registerCreator), 8);
+  EXPECT_EQ(Api(8, {8, 5, 0}).slot(Method::IPluginRegistry_deregisterCreator), 7);
+  EXPECT_EQ(Api(8, {8, 6, 0}).slot(Method::IPluginRegistry_deregisterCreator), 11);
+  EXPECT_EQ(api8().slot(Method::IPluginRegistry_deregisterCreator), 7);
+}
+
+// 8 finds IPluginCreator, 11 what came in its place; 10 has both.
+TEST(Slots, CreatorsAreFoundByTheirGenerationsMethod) {
+  EXPECT_TRUE(api8().has(Method::IPluginRegistry_getPluginCreator));
+  EXPECT_FALSE(api8().has(Method::IPluginRegistry_getCreator));
+  EXPECT_TRUE(api10().has(Method::IPluginRegistry_getPluginCreator));
+  EXPECT_TRUE(api10().has(Method::IPluginRegistry_getCreator));
+  EXPECT_FALSE(api11().has(Method::IPluginRegistry_getPluginCreator));
+  EXPECT_TRUE(api11().has(Method::IPluginRegistry_getCreator));
+  EXPECT_FALSE(Api(8, {8, 5, 3}).has(Method::IPluginRegistry_loadLibrary));
+}
+
+// plugins/sdk/plugin_v3.cpp serves 10 and 11 by 10's table, plugin_v2.cpp 8.5 and 8.6 by 8.5's.
+TEST(Slots, ExpressionsAreTheSameWhereOnePluginServesTwo) {
+  for (Method const method : {Method::VExprBuilder_constant, Method::VExprBuilder_operation}) {
+    EXPECT_EQ(Api(10, {10, 0, 0}).slot(method), api10().slot(method));
+    EXPECT_EQ(Api(10, {10, 0, 0}).slot(method), api11().slot(method));
+    EXPECT_EQ(Api(8, {8, 5, 0}).slot(method), api8().slot(method));
+  }
+  for (Value const value :
+       {Value::DimensionOperation_kSUM, Value::DimensionOperation_kSUB, Value::DimensionOperation_kPROD,
+        Value::DimensionOperation_kMAX, Value::DimensionOperation_kMIN, Value::DimensionOperation_kFLOOR_DIV,
+        Value::DimensionOperation_kCEIL_DIV}) {
+    EXPECT_EQ(api10().value(value), api11().value(value)) << name_of(value);
+    EXPECT_EQ(api8().value(value), api10().value(value)) << name_of(value);
+  }
+}
+
+// plugins/sdk/library.cpp knows only the generation of the TensorRT that it tells of errors.
+TEST(Slots, TheLoggerIsTheSameInAGeneration) {
+  EXPECT_EQ(Api(8, {8, 5, 0}).slot(Method::ILogger_log), api8().slot(Method::ILogger_log));
+  EXPECT_EQ(Api(10, {10, 0, 0}).slot(Method::ILogger_log), api10().slot(Method::ILogger_log));
+  EXPECT_EQ(Api(11, {11, 0, 0}).slot(Method::ILogger_log), api11().slot(Method::ILogger_log));
+  EXPECT_EQ(api10().slot(Method::ILoggerFinder_findLogger), 0);
+  EXPECT_EQ(api11().slot(Method::ILoggerFinder_findLogger), 4);
+}
+
 TEST(Slots, UnknownGenerationIsRefused) {
   for (int const generation : {-1, 0, 7, 9, 12}) {
     EXPECT_TRUE(throws(ErrorKind::kUnsupportedVersion, {"generation " + std::to_string(generation), "8, 10 or 11"},

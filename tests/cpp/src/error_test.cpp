@@ -24,6 +24,7 @@ TEST(Error, ClassesAreThoseOfPython) {
   EXPECT_STREQ(error_class(ErrorKind::kEngine), "EngineError");
   EXPECT_STREQ(error_class(ErrorKind::kEngineVersion), "EngineVersionError");
   EXPECT_STREQ(error_class(ErrorKind::kEngineDevice), "EngineDeviceError");
+  EXPECT_STREQ(error_class(ErrorKind::kPlugin), "PluginError");
   EXPECT_STREQ(error_class(ErrorKind::kOutput), "OutputError");
 }
 

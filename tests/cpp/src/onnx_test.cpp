@@ -98,5 +98,81 @@ TEST_F(OnnxTest, MissingFile) {
   EXPECT_TRUE(throws(ErrorKind::kOnnx, {folder_.path()}, [&] { scan_onnx(folder_.path()); }));
 }
 
+class OnnxFunctionsTest : public OnnxTest {
+ protected:
+  static std::string model(std::vector<test::FunctionText> const& functions) {
+    return test::onnx_model(test::small_graph("n", "LeakyReLU", "tf2trt"), functions);
+  }
+  static test::FunctionText function(std::string const& name, std::string const& domain) {
+    return {name, domain, {"X"}, {"Y"}, {{"LeakyRelu", "", {"X"}, {"Y"}, "", {}}}};
+  }
+  std::string without(std::string const& bytes, std::string const& domain = "tf2trt") {
+    return onnx_without_functions(write(bytes), domain);
+  }
+};
+
+// "Byte for byte": the result is the file that has never had them. The opsets are those of the graph's nodes.
+TEST_F(OnnxFunctionsTest, ThoseOfTheDomainAreGoneAndAllElseStays) {
+  auto const other = function("Swish", "my.domain");
+  auto const near = function("Swish", "tf2trt.x");
+  std::string const whole = model({function("LeakyReLU", "tf2trt"), other, function("L2Normalize", "tf2trt"), near});
+  EXPECT_EQ(without(whole), model({other, near}));
+  EXPECT_EQ(without(whole, "my.domain"),
+            model({function("LeakyReLU", "tf2trt"), function("L2Normalize", "tf2trt"), near}));
+  EXPECT_EQ(scan_onnx(write(without(whole))).size(), 2U);
+}
+
+TEST_F(OnnxFunctionsTest, WhereverTheyStand) {
+  using test::Proto;
+  Proto const gone = test::onnx_function(function("LeakyReLU", "tf2trt"));
+  Proto const graph = Proto().message(1, Proto().text(4, "Relu"));
+  std::string const tail = Proto().real(51, 1.5F).integer(52, 1ULL << 63U).bytes() + "\x91\x03" + "12345678";
+  std::string const bytes = Proto().message(25, gone).integer(1, 8).message(25, gone).message(7, graph).bytes() + tail;
+  EXPECT_EQ(without(bytes), Proto().integer(1, 8).message(7, graph).bytes() + tail);
+}
+
+TEST_F(OnnxFunctionsTest, NothingWhereThereIsNoneOfTheDomain) {
+  EXPECT_EQ(without(model({})), "");
+  EXPECT_EQ(without(model({function("Swish", "my.domain"), function("Swish", "")})), "");
+}
+
+TEST_F(OnnxFunctionsTest, AFunctionWithoutADomainIsOfOnnxsOwn) {
+  auto const other = function("Swish", "my.domain");
+  EXPECT_EQ(without(model({function("Swish", ""), other}), ""), model({other}));
+}
+
+TEST_F(OnnxFunctionsTest, TruncatedInAFunctionAtEveryLength) {
+  std::string const bytes = model({function("LeakyReLU", "tf2trt")});
+  std::string const head = bytes.substr(
+      0, bytes.size() - test::Proto().message(25, test::onnx_function(function("LeakyReLU", "tf2trt"))).bytes().size());
+  EXPECT_EQ(without(head), "");
+  for (std::size_t size = head.size() + 1; size < bytes.size(); ++size) {
+    EXPECT_TRUE(throws(ErrorKind::kOnnx, {"truncated", std::to_string(size) + " bytes"}, [&] {
+      (void)without(bytes.substr(0, size));
+    })) << size;
+  }
+}
+
+// One byte at a time is turned into others: what comes is an answer or Error(kOnnx).
+TEST_F(OnnxFunctionsTest, DamagedAtEveryByte) {
+  std::string const whole = model({function("LeakyReLU", "tf2trt")});
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    for (char const damage : {'\x00', '\x7f', '\xff'}) {
+      std::string bytes = whole;
+      bytes[i] = damage;
+      try {
+        EXPECT_LT(without(bytes).size(), bytes.size());
+      } catch (Error const& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::kOnnx);
+      }
+    }
+  }
+}
+
+TEST_F(OnnxFunctionsTest, MissingFile) {
+  EXPECT_TRUE(
+      throws(ErrorKind::kOnnx, {"no such file"}, [] { (void)onnx_without_functions("/no/such/m.onnx", "tf2trt"); }));
+}
+
 }  // namespace
 }  // namespace tf2trt

@@ -31,7 +31,8 @@ class ParserTest : public test::RtxTest {
     RtxTest::TearDown();
   }
   void parse(test::GraphText const& graph) {
-    parser_ = detail::parse_onnx(library().state(), network_.get(), write(test::onnx_model(graph)));
+    std::string const path = write(test::onnx_model(graph));
+    parser_ = detail::parse_onnx(library().state(), network_.get(), path, scan_onnx(path));
   }
   [[nodiscard]] std::vector<TensorInfo> inputs() const {
     return detail::network_inputs(library().state().api, network_.get());

@@ -1,6 +1,7 @@
 // A library that looks like TensorRT from outside. FAKE_NUMBER: what it says its version is; FAKE_BUILDER: it has a
-// builder, so it is not the lean runtime; FAKE_PLUGINS: it is libnvinfer_plugin instead; FAKE_NOTHING: it is neither.
-// It refuses to make anything and logs the version that it was asked for.
+// builder, so it is not the lean runtime; FAKE_REGISTRY: it has a plugin registry; FAKE_PLUGINS: it is
+// libnvinfer_plugin instead; FAKE_NOTHING: it is neither. It refuses to make anything and logs the version that it was
+// asked for.
 #include <cstdint>
 #include <string>
 
@@ -35,6 +36,10 @@ void* refuse(void* logger, char const* what, std::int32_t version) {
 }
 
 }  // namespace
+
+#ifdef FAKE_REGISTRY
+#include "support/fake_registry.hpp"
+#endif
 
 extern "C" std::int32_t getInferLibVersion() { return FAKE_NUMBER; }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -100,15 +101,46 @@ struct GraphText {
   std::vector<Proto> weights;
 };
 
-// A whole file: ir_version 8, opset 15, and the graph last.
-inline std::string onnx_model(GraphText const& text) {
+// An operator's meaning in other operators.
+struct FunctionText {
+  std::string name;
+  std::string domain;
+  std::vector<std::string> inputs;
+  std::vector<std::string> outputs;
+  std::vector<NodeText> nodes;
+};
+
+inline Proto onnx_opset(std::string const& domain, std::uint64_t version) {
+  return Proto().text(1, domain).integer(2, version);
+}
+
+inline Proto onnx_function(FunctionText const& text) {
+  Proto function = Proto().text(1, text.name);
+  for (auto const& input : text.inputs) function.text(4, input);
+  for (auto const& output : text.outputs) function.text(5, output);
+  for (auto const& node : text.nodes) function.message(7, onnx_node(node));
+  function.message(9, onnx_opset("", 15));
+  if (!text.domain.empty()) function.text(10, text.domain);
+  return function;
+}
+
+// A whole file: ir_version 8, opset 15, the graph, and the functions last.
+inline std::string onnx_model(GraphText const& text, std::vector<FunctionText> const& functions = {}) {
   Proto graph;
   for (auto const& node : text.nodes) graph.message(1, onnx_node(node));
   graph.text(2, "graph");
   for (auto const& weights : text.weights) graph.message(5, weights);
   for (auto const& input : text.inputs) graph.message(11, input);
   for (auto const& output : text.outputs) graph.message(12, output);
-  return Proto().integer(1, 8).message(8, Proto().text(1, "").integer(2, 15)).message(7, graph).bytes();
+  Proto model = Proto().integer(1, 8).message(8, onnx_opset("", 15));
+  std::set<std::string> domains;
+  for (auto const& node : text.nodes) domains.insert(node.domain);
+  for (auto const& domain : domains) {
+    if (!domain.empty() && !functions.empty()) model.message(8, onnx_opset(domain, 1));
+  }
+  model.message(7, graph);
+  for (auto const& function : functions) model.message(25, onnx_function(function));
+  return model.bytes();
 }
 
 // x (batch x 4) -> MatMul -> LeakyRelu -> y (batch x 3). `op_type` stands where LeakyRelu is.
