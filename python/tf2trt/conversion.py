@@ -5,15 +5,16 @@ Not called convert.py: a module of that name would take the place of the functio
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 from tf2trt import _native, libraries
 from tf2trt.build import BuildOptions, BuildReport, Progress, build_engine
-from tf2trt.errors import DeviceError, OnnxError
+from tf2trt.errors import DeviceError, OnnxError, PluginError
 from tf2trt.files import check_writable
 
 if TYPE_CHECKING:
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     from tf2trt.surgery import SurgeryReport
     from tf2trt.verify import VerifyReport
 
-__all__ = ["ConvertReport", "build_for", "convert", "why_not_run"]
+__all__ = ["ConvertReport", "build_for", "convert", "why_no_plugins", "why_not_run"]
 
 PathLike = Union[str, "os.PathLike[str]"]
+
+# LeakyRelu is better off as TensorRT's own activation, which fuses with the convolution before it.
+_DEFAULT_PLUGINS = ("l2_normalize",)
 
 # What TensorRT-RTX 1.7 builds for ahead of time, and so where such a plan runs.
 _RTX_TARGETS = ((8, 0), (8, 6), (8, 9), (12, 0))
@@ -61,6 +65,7 @@ def convert(
     check: bool = True,
     tolerance: float = 1e-4,
     keep_onnx: Optional[PathLike] = None,
+    plugins: Optional[Sequence[str]] = None,
     library: Optional[_native.Library] = None,
     progress: Optional[Progress] = None,
 ) -> ConvertReport:
@@ -68,9 +73,12 @@ def convert(
     ONNX Runtime on random inputs.
 
     ``signature``, ``inputs``, ``opset``, ``check`` and ``tolerance`` are :func:`tf2trt.export.export`'s;
-    ``keep_onnx`` is a file for the simplified ONNX graph, which is otherwise thrown away.
+    ``keep_onnx`` is a file for the simplified ONNX graph, which is otherwise thrown away. ``plugins`` is what becomes a
+    plugin of ours (see :func:`tf2trt.surgery.simplify`): by default ``("l2_normalize",)`` where the TensorRT here
+    takes plugins and tf2trt's plugin library is here, nothing elsewhere.
 
     Raises:
+        PluginError: ``plugins`` were asked for and cannot be had here.
         ExportError, SurgeryError, OnnxError, BuildError: the stage that failed.
         VerificationError: the engine's outputs differ from ONNX Runtime's.
         OutputError: a file cannot be written; found before any work is done.
@@ -84,13 +92,17 @@ def convert(
         check_writable(keep_onnx)
     if library is None:
         library = libraries.find(need_builder=True)  # before the export, which takes longer
+    no_plugins = why_no_plugins(library)
+    if plugins and no_plugins:
+        raise PluginError(no_plugins, received=f"plugins {', '.join(plugins)}", hint="leave the plugins out")
+    chosen = (() if no_plugins else _DEFAULT_PLUGINS) if plugins is None else tuple(plugins)
     with tempfile.TemporaryDirectory(prefix="tf2trt-") as folder:
         raw = Path(folder, "exported.onnx")
         onnx = Path(folder, engine.stem + ".onnx") if keep_onnx is None else Path(keep_onnx)
         exported = export(
             model, raw, signature=signature, inputs=inputs, opset=opset, check=check, tolerance=tolerance
         )  # fmt: skip
-        simplified = simplify(raw, onnx)
+        simplified = simplify(raw, onnx, plugins=chosen)
         built = build_for(onnx, engine, options, library=library, progress=progress)
         not_run = why_not_run(library)
         verified = None if not_run else _verify(onnx, engine, options)
@@ -105,23 +117,40 @@ def build_for(
     library: Optional[_native.Library] = None,
     progress: Optional[Progress] = None,
 ) -> BuildReport:
-    """:func:`tf2trt.build.build_engine`, and FP16 also where TensorRT takes its types from the graph (11 and RTX).
+    """:func:`tf2trt.build.build_engine`, after what the graph needs for this TensorRT.
 
-    There a copy of the graph is converted to FP16 first, which needs the extra ``export``.
+    A copy of the graph is made where plugins have to be replaced by standard operators, because TensorRT takes none or
+    tf2trt's plugin library is not here (``BuildReport.lowered`` names them), and where FP16 was asked for and TensorRT
+    takes its types from the graph (11 and RTX). Both need the extra ``export``.
     """
     if library is None:
         library = libraries.find(need_builder=True)
     source = Path(onnx)
-    if options.precision != "fp16" or not library.strongly_typed:
+    lowered = _native.plugin_operators(str(source)) if why_no_plugins(library) else []
+    to_type = options.precision == "fp16" and library.strongly_typed
+    if not lowered and not to_type:
         return build_engine(source, output, options, library=library, progress=progress)
-    from tf2trt.surgery import to_fp16
+    from tf2trt.surgery import lower_plugins, to_fp16
 
     if not source.is_file():
         raise OnnxError(f"there is no ONNX file at {source}", hint="check the path")
     with tempfile.TemporaryDirectory(prefix="tf2trt-") as folder:
-        typed = Path(folder, source.name)
-        to_fp16(source, typed)
-        return build_engine(typed, output, options, library=library, progress=progress)
+        copy = Path(folder, source.name)
+        if lowered:
+            lower_plugins(source, copy)
+        if to_type:
+            to_fp16(copy if lowered else source, copy)
+        report = build_engine(copy, output, options, library=library, progress=progress)
+    return dataclasses.replace(report, lowered=tuple(lowered))
+
+
+def why_no_plugins(library: _native.Library) -> Optional[str]:
+    """Why tf2trt's plugins cannot be used with ``library`` on this machine; None where they can."""
+    if library.kind == "rtx":
+        return f"TensorRT-RTX {library.version_text} takes no plugins"
+    if not _native.find_plugin_library():
+        return "tf2trt's plugin library is not installed: there was no nvcc when tf2trt was"
+    return None
 
 
 def why_not_run(library: _native.Library) -> Optional[str]:
@@ -140,7 +169,7 @@ def _verify(onnx: Path, engine: Path, options: BuildOptions) -> VerifyReport:
     from tf2trt.runtime import Engine
     from tf2trt.verify import verify_engine
 
-    with Engine.load(engine) as loaded:
+    with Engine.load(engine, plugin_libraries=options.plugin_libraries) as loaded:
         report = verify_engine(onnx, loaded, batch=_batch(options), tolerance=options.precision)
     report.raise_if_failed()
     return report

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
-from tf2trt.errors import EngineDeviceError, EngineError, EngineVersionError
+from tf2trt.errors import EngineDeviceError, EngineError, EngineVersionError, PluginError
 from tf2trt.files import atomic_write
 from tf2trt.specs import ShapeRange, TensorSpec
 
@@ -21,8 +22,10 @@ __all__ = [
     "Sidecar",
     "check_device",
     "check_hash",
+    "check_plugins",
     "check_size",
     "check_version",
+    "plugin_entry",
     "sha256",
     "sidecar_path",
 ]
@@ -41,12 +44,28 @@ def sha256(data: Any) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def plugin_entry(path: PathLike) -> Dict[str, str]:
+    """What is recorded of a plugin library: its file's name and SHA-256.
+
+    Raises:
+        PluginError: it cannot be read.
+    """
+    library = Path(path)
+    try:
+        return {"file": library.name, "sha256": sha256(library.read_bytes())}
+    except OSError as error:
+        raise PluginError(
+            f"cannot read the plugin library {library}", received=error.strerror or str(error), hint="check the path"
+        ) from error
+
+
 @dataclass(frozen=True)
 class Sidecar:
     """What is known about a plan. Written by the builder, read before the plan is deserialised.
 
     ``device_name`` and ``compute_capability`` are None where TensorRT-RTX built ahead of time without a GPU.
     ``precision_found`` counts the layers by output type, such as ``{"float16": 12, "float32": 2}``.
+    ``plugins`` holds, for each plugin library that was loaded for the build, its ``file`` name and ``sha256``.
     ``created`` is UTC in ISO 8601; ``seconds`` is the time that building took.
     """
 
@@ -266,6 +285,36 @@ def check_hash(engine: PathLike, plan: Any, sidecar: Optional[Sidecar]) -> None:
             received=f"SHA-256 {found}",
             expected=f"SHA-256 {sidecar.plan_sha256}",
             hint="copy both files again, or build the engine again",
+        )
+
+
+def check_plugins(
+    engine: PathLike, sidecar: Optional[Sidecar], given: Sequence[PathLike], own: Optional[PathLike] = None
+) -> None:
+    """Whether every plugin library of the build is there: among ``given``, or ``own``, which is tf2trt's.
+
+    A library is known by its hash or, since it may have been built again, by its file's name; then a
+    ``RuntimeWarning`` says that it is another build.
+
+    Raises:
+        PluginError: one is missing, or one of ``given`` cannot be read.
+    """
+    needed = sidecar.plugins if sidecar is not None else ()
+    present = [plugin_entry(path) for path in [*given, *([own] if own and needed else [])]]
+    for wanted in needed:
+        if any(entry["sha256"] == wanted["sha256"] for entry in present):
+            continue
+        if not any(entry["file"] == wanted["file"] for entry in present):
+            raise PluginError(
+                f"{os.fspath(engine)} needs the plugin library {wanted['file']}, which is not here",
+                received=", ".join(entry["file"] for entry in present) or "no plugin library",
+                expected=f"{wanted['file']} (SHA-256 {wanted['sha256']})",
+                hint="install tf2trt where there is nvcc, or name the file in TF2TRT_PLUGINS_LIBRARY"
+                if wanted["file"] == "libtf2trt_plugins.so"
+                else f"name it: plugin_libraries=['.../{wanted['file']}'], or --plugin-library on the command line",
+            )
+        warnings.warn(
+            f"{os.fspath(engine)} was built with another build of {wanted['file']}", RuntimeWarning, stacklevel=3
         )
 
 

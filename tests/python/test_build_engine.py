@@ -8,7 +8,7 @@ import pytest
 
 from tf2trt import _native
 from tf2trt.build import BuildOptions, build_engine
-from tf2trt.errors import BuildError, DeviceError, OnnxError, OutputError, UsageError
+from tf2trt.errors import BuildError, DeviceError, OnnxError, OutputError, PluginError, UsageError
 from tf2trt.sidecar import Sidecar, sha256, sidecar_path
 from tf2trt.specs import ShapeRange, TensorSpec
 
@@ -48,6 +48,7 @@ def model(tmp_path):
 def core(monkeypatch):
     """The core's builder: records its arguments and gives a fixed plan back."""
     state = SimpleNamespace(built=[], layer_types={"float32": 3}, timing_cache=b"timings", formats=["FP32"] * 3)
+    state.plugin_libraries = []
 
     def build(library, path, options, progress=None):
         state.built.append(SimpleNamespace(library=library, path=path, options=options, progress=progress))
@@ -58,6 +59,7 @@ def core(monkeypatch):
             outputs=tensors[1:],
             layer_types=state.layer_types,
             timing_cache=state.timing_cache,
+            plugin_libraries=state.plugin_libraries,
             log=["a warning"],
             seconds=1.5,
         )
@@ -97,6 +99,8 @@ def test_the_plan_and_its_sidecar_are_written_and_reported(model, tmp_path, core
 def test_every_option_reaches_the_core(model, tmp_path, core):
     cache = tmp_path / "timing.cache"
     cache.write_bytes(b"earlier")
+    mine = tmp_path / "libmine.so"
+    mine.write_bytes(b"code")
     options = BuildOptions(
         precision="fp16",
         profiles=[PROFILE],
@@ -104,6 +108,7 @@ def test_every_option_reaches_the_core(model, tmp_path, core):
         timing_cache=cache,
         version_compatible=True,
         optimization_level=5,
+        plugin_libraries=[mine],
     )
 
     def progress(*arguments):
@@ -120,15 +125,35 @@ def test_every_option_reaches_the_core(model, tmp_path, core):
         "timing_cache": b"earlier",
         "version_compatible": True,
         "optimization_level": 5,
+        "plugin_libraries": [str(mine)],
     }
     assert cache.read_bytes() == b"timings"
+
+
+def test_the_plugin_libraries_of_a_build_are_recorded(model, tmp_path, core):
+    mine = tmp_path / "libmine.so"
+    mine.write_bytes(b"code")
+    core.plugin_libraries = [str(mine)]
+    options = BuildOptions(profiles=[PROFILE], plugin_libraries=[mine])
+    report = build_engine(model, tmp_path / "m.engine", options, library=library())
+    assert report.sidecar.plugins == ({"file": "libmine.so", "sha256": sha256(b"code")},)
+    assert Sidecar.read(tmp_path / "m.engine").plugins == report.sidecar.plugins
+
+
+def test_a_missing_plugin_library_is_named_before_any_work(model, tmp_path, core):
+    options = BuildOptions(profiles=[PROFILE], plugin_libraries=[tmp_path / "libgone.so"])
+    with pytest.raises(PluginError, match="libgone"):
+        build_engine(model, tmp_path / "m.engine", options, library=library())
+    assert core.built == []
 
 
 def test_options_that_were_not_given_are_left_to_the_core(model, tmp_path, core):
     cache = tmp_path / "timing.cache"
     core.timing_cache = b""  # TensorRT-RTX keeps none
     build_engine(model, tmp_path / "m.engine", BuildOptions(profiles=[PROFILE], timing_cache=cache), library=library())
-    assert set(vars(core.built[0].options)) == {"precision", "profiles", "timing_cache", "version_compatible"}
+    given = {"precision", "profiles", "timing_cache", "version_compatible", "plugin_libraries"}
+    assert set(vars(core.built[0].options)) == given
+    assert core.built[0].options.plugin_libraries == []
     assert core.built[0].options.timing_cache == b""
     assert not cache.exists()
 

@@ -26,6 +26,7 @@ def test_profiles_of_any_sequence_become_a_tuple():
         ({"workspace": 0}, "more than 0 bytes"),
         ({"optimization_level": 6}, "0 to 5"),
         ({"optimization_level": -1}, "0 to 5"),
+        ({"plugin_libraries": "libmine.so"}, "a sequence"),
     ],
 )
 def test_values_that_cannot_work(wrong, words):

@@ -135,8 +135,9 @@ def test_doctor_in_words(cli):
 def test_doctor_for_machines(cli):
     result = cli("doctor", "--json")
     report = json.loads(result.out)
-    assert set(report) == {"system", "device", "libraries", "extras", "can"}
+    assert set(report) == {"system", "device", "libraries", "plugins", "extras", "can"}
     assert set(report["can"]) == {"export", "build", "run"}
+    assert set(report["plugins"]) in ({"path"}, {"error"})
     usable = [entry for entry in report["libraries"] if not entry["reason"]]
     assert all(entry["version"].count(".") >= 2 and entry["kind"] in ("full", "lean", "rtx") for entry in usable)
     assert {"cli", "export", "cuda", "verify", "trt", "rtx"} <= set(report["extras"])

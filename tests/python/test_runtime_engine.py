@@ -12,6 +12,7 @@ from tf2trt.errors import (
     EngineError,
     EngineVersionError,
     MissingExtraError,
+    PluginError,
 )
 from tf2trt.runtime import Engine, device
 from tf2trt.sidecar import Sidecar, sha256
@@ -85,6 +86,16 @@ def test_without_its_sidecar_too(engine):
 def test_a_missing_file(tmp_path, name):
     with pytest.raises(EngineError, match="cannot read the engine"):
         Engine.load(tmp_path / name)
+
+
+def test_a_plugin_library_that_is_missing(engine):
+    needed = {"file": "libmine.so", "sha256": "ab" * 32}
+    dataclasses.replace(sidecar(plan()), plugins=(needed,)).write(engine)
+    with pytest.raises(PluginError, match=r"needs the plugin library libmine\.so"):
+        Engine.load(engine)
+    (engine.parent / "libmine.so").write_bytes(b"another build")
+    with pytest.warns(RuntimeWarning, match="another build"), pytest.raises(NoDriverError):
+        Engine.load(engine, plugin_libraries=[engine.parent / "libmine.so"])
 
 
 def test_an_empty_file(engine):

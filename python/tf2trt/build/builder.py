@@ -17,7 +17,7 @@ from tf2trt.build.options import BuildOptions, Progress
 from tf2trt.build.profiles import check_profiles
 from tf2trt.errors import BuildError, DeviceError, OutputError, UsageError
 from tf2trt.files import atomic_write, check_writable
-from tf2trt.sidecar import Sidecar, sha256
+from tf2trt.sidecar import Sidecar, plugin_entry, sha256
 from tf2trt.specs import TensorSpec
 
 __all__ = ["BuildReport", "build_engine"]
@@ -32,12 +32,16 @@ _REQUIRED_TYPE = {"fp16": "float16", "bf16": "bfloat16"}
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build left behind: the plan's path, its sidecar, TensorRT's warnings, and the seconds it took."""
+    """What a build left behind: the plan's path, its sidecar, TensorRT's warnings, and the seconds it took.
+
+    ``lowered`` names the plugins that were replaced by standard operators because this TensorRT takes none.
+    """
 
     engine: Path
     sidecar: Sidecar
     log: Tuple[str, ...]
     seconds: float
+    lowered: Tuple[str, ...] = ()
 
     def to_json(self) -> Dict[str, Any]:
         """The report as plain values."""
@@ -45,6 +49,7 @@ class BuildReport:
             "engine": str(self.engine),
             "seconds": self.seconds,
             "log": list(self.log),
+            "lowered": list(self.lowered),
             "sidecar": self.sidecar.to_json(),
         }
 
@@ -68,6 +73,7 @@ def build_engine(
         OnnxError: the ONNX file is missing, truncated, or holds what TensorRT's parser does not know.
         LibraryNotFoundError: no TensorRT that can build was found.
         DeviceError: this TensorRT needs a GPU to build, and there is none.
+        PluginError: a plugin library is missing, or TensorRT refuses it.
         BuildError: TensorRT refused, or the precision asked for is in no layer.
         OutputError: the engine or the timing cache cannot be written.
     """
@@ -75,6 +81,8 @@ def build_engine(
     check_writable(engine)
     if options.timing_cache is not None:
         check_writable(options.timing_cache)
+    for path in options.plugin_libraries:
+        plugin_entry(path)  # a missing one is an error now
     inputs = read_onnx_inputs(model)
     check_profiles(inputs, options.profiles)
     if library is None:
@@ -104,7 +112,7 @@ def build_engine(
         profiles=options.profiles,
         precision_asked=options.precision,
         precision_found=found,
-        plugins=(),
+        plugins=tuple(plugin_entry(path) for path in result.plugin_libraries),
         onnx_file=model.name,
         onnx_sha256=onnx_hash,
         plan_sha256=sha256(result.plan),
@@ -160,6 +168,7 @@ def _native_options(options: BuildOptions) -> _native.BuilderOptions:
     native.profiles = [
         {name: (shapes.min, shapes.opt, shapes.max) for name, shapes in profile.items()} for profile in options.profiles
     ]
+    native.plugin_libraries = [os.fspath(path) for path in options.plugin_libraries]
     if options.workspace is not None:
         native.workspace = options.workspace
     if options.optimization_level is not None:

@@ -36,6 +36,8 @@ class BuildOptions:
         The engine is then read by later TensorRT versions of the same major version, at some cost in speed.
     ``optimization_level``
         0 (quick build) to 5 (long search); None is TensorRT's default, 3.
+    ``plugin_libraries``
+        Files of your own plugin libraries that the network needs. tf2trt's own is found and loaded without being named.
 
     Raises:
         UsageError: a value that cannot work.
@@ -47,6 +49,7 @@ class BuildOptions:
     timing_cache: Optional[Union[str, os.PathLike[str]]] = None
     version_compatible: bool = False
     optimization_level: Optional[int] = None
+    plugin_libraries: Tuple[Union[str, os.PathLike[str]], ...] = ()
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -59,6 +62,9 @@ class BuildOptions:
                 raise UsageError(
                     f"profile of input {name!r}", received=repr(shapes), expected="ShapeRange(min=, opt=, max=)"
                 )
+        if isinstance(self.plugin_libraries, (str, os.PathLike)):
+            raise UsageError("plugin libraries", received="one path", expected="a sequence of them")
+        object.__setattr__(self, "plugin_libraries", tuple(self.plugin_libraries))
         if self.workspace is not None and self.workspace <= 0:
             raise UsageError("workspace", received=f"{self.workspace} bytes", expected="more than 0 bytes")
         if self.optimization_level is not None and not 0 <= self.optimization_level <= 5:

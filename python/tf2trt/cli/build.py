@@ -42,7 +42,10 @@ def show_build(out: Output, report: Any) -> None:
         ("precision", f"{sidecar.precision_asked} asked; layers: {found or 'not known'}"),
         ("size", format_bytes(sidecar.plan_bytes)),
         ("seconds", f"{report.seconds:.1f}"),
+        *(("plugin library", entry["file"]) for entry in sidecar.plugins),
         *(("input", str(spec)) for spec in sidecar.inputs),
         *(("output", str(spec)) for spec in sidecar.outputs),
     ]
     out.table("Engine", ("", ""), rows)
+    if report.lowered:
+        out.say(f"{', '.join(report.lowered)} replaced by standard operators: this TensorRT takes no plugins", "yellow")

@@ -25,8 +25,23 @@ def command(as_json: bool) -> None:
     with Output(as_json) as out:
         system, device, libraries, extras = _system(), _device(), _libraries(), _extras()
         can = _abilities(device, libraries)
-        out.result({"system": system, "device": device, "libraries": libraries, "extras": extras, "can": can})
-        rows = [*system.items(), ("GPU", _device_line(device))]
+        plugins = _plugins()
+        out.result(
+            {
+                "system": system,
+                "device": device,
+                "libraries": libraries,
+                "plugins": plugins,
+                "extras": extras,
+                "can": can,
+            }
+        )
+        place = plugins.get("path")
+        rows = [
+            *system.items(),
+            ("GPU", _device_line(device)),
+            ("plugins", short_path(place) if place else plugins["error"]),
+        ]
         out.table("This machine", ("", ""), rows)
         out.table("TensorRT", ("where", "version", "can", "file or reason"), [_library_row(each) for each in libraries])
         out.table(
@@ -64,6 +79,18 @@ def _device() -> Dict[str, Any]:
         "integrated": device.integrated,
         "cuda_driver": f"{version // 1000}.{version % 1000 // 10}",
     }
+
+
+def _plugins() -> Dict[str, str]:
+    """The ``path`` of tf2trt's plugin library, or ``error``."""
+    from tf2trt import _native
+    from tf2trt.errors import PluginError
+
+    try:
+        path = _native.find_plugin_library()
+    except PluginError as error:
+        return {"error": str(error).replace("\n", ";")}
+    return {"path": path} if path else {"error": "not here: there was no nvcc when tf2trt was installed"}
 
 
 def _device_line(device: Dict[str, Any]) -> str:

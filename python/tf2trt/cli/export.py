@@ -6,6 +6,7 @@ from typing import Any, Callable, Optional, TypeVar
 
 import click
 
+from tf2trt.cli.options import plugins_option, to_plugins
 from tf2trt.cli.output import Output, json_option, short_path
 from tf2trt.specs import parse_shapes
 
@@ -31,6 +32,7 @@ def export_options(command: Command) -> Command:
 @click.argument("model")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The ONNX file to write, m.onnx.")
 @export_options
+@plugins_option
 @json_option
 def command(
     model: str,
@@ -40,10 +42,15 @@ def command(
     opset: Optional[int],
     tolerance: float,
     check: bool,
+    plugins: Optional[str],
     as_json: bool,
 ) -> None:
-    """Export a Keras file (.keras, .h5) or a SavedModel folder to ONNX, and compare the two."""
+    """Export a Keras file (.keras, .h5) or a SavedModel folder to ONNX, and compare the two.
+
+    With --plugins the graph is simplified too. The file still runs in ONNX Runtime: it holds what each plugin means.
+    """
     from tf2trt.export import export
+    from tf2trt.surgery import simplify
 
     with Output(as_json) as out:
         shapes = parse_shapes(inputs) if inputs else None
@@ -51,8 +58,19 @@ def command(
             report = export(
                 model, output, signature=signature, inputs=shapes, opset=opset, check=check, tolerance=tolerance
             )
-        out.result(report.to_json())
+            chosen = to_plugins(plugins)
+            surgery = simplify(output, output, plugins=chosen) if chosen else None
+        out.result({**report.to_json(), "surgery": surgery.to_json() if surgery else None})
         show_export(out, report, kept=output)
+        if surgery is not None:
+            show_plugins(out, surgery)
+
+
+def show_plugins(out: Output, report: Any) -> None:
+    """What became a plugin, for people."""
+    for passed in report.passes:
+        for note in passed.notes:
+            out.say(f"{passed.name}: {note}")
 
 
 def show_export(out: Output, report: Any, kept: Optional[str]) -> None:

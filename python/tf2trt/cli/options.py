@@ -14,6 +14,21 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 engine_output = click.option("-o", "--output", required=True, metavar="FILE", help="The engine to write, m.engine.")
 
 
+plugins_option = click.option(
+    "--plugins",
+    metavar="NAMES",
+    help="What becomes a plugin: l2_normalize, leaky_relu, none; several with commas.",
+)
+
+plugin_library_option = click.option(
+    "--plugin-library",
+    "plugin_libraries",
+    multiple=True,
+    metavar="FILE",
+    help="A plugin library of yours that the network needs; tf2trt's own is found by itself.",
+)
+
+
 def builder_options(command: Command) -> Command:
     """Adds every option of the builder; :func:`to_build_options` takes them back as one value."""
     for option in reversed(
@@ -28,10 +43,18 @@ def builder_options(command: Command) -> Command:
             click.option("--timing-cache", metavar="FILE", help="Kernel timings, read if there and written back."),
             click.option("--version-compatible", is_flag=True, help="Also loads with later minor versions."),
             click.option("--optimization-level", type=int, metavar="0-5", help="Quick build (0) to long search (5)."),
+            plugin_library_option,
         )
     ):
         command = option(command)
     return command
+
+
+def to_plugins(text: Optional[str]) -> Optional[Tuple[str, ...]]:
+    """The names that :data:`plugins_option` was given; None where it was not."""
+    if text is None:
+        return None
+    return tuple(name.strip() for name in text.split(",") if name.strip() not in ("", "none"))
 
 
 def to_build_options(given: Mapping[str, Any], profile: Optional[Mapping[str, ShapeRange]] = None) -> BuildOptions:
@@ -50,4 +73,5 @@ def to_build_options(given: Mapping[str, Any], profile: Optional[Mapping[str, Sh
         timing_cache=given["timing_cache"],
         version_compatible=given["version_compatible"],
         optimization_level=given["optimization_level"],
+        plugin_libraries=given["plugin_libraries"],
     )

@@ -9,6 +9,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 import click
 import numpy as np
 
+from tf2trt.cli.options import plugin_library_option
 from tf2trt.cli.output import Output, json_option, short_path
 from tf2trt.errors import InputError
 from tf2trt.specs import TensorSpec, format_shape
@@ -20,6 +21,7 @@ from tf2trt.specs import TensorSpec, format_shape
 @click.option("--random", is_flag=True, help="Random inputs instead of files.")
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Of random inputs.")
 @click.option("--output", metavar="DIR", help="Write each output there as NAME.npy.")
+@plugin_library_option
 @click.option("--warmup", type=click.IntRange(min=0), default=10, show_default=True, help="Runs before the timing.")
 @click.option("--iterations", type=click.IntRange(min=1), default=100, show_default=True, help="Timed runs.")
 @json_option
@@ -29,6 +31,7 @@ def command(
     random: bool,
     batch: int,
     output: Optional[str],
+    plugin_libraries: Tuple[str, ...],
     warmup: int,
     iterations: int,
     as_json: bool,
@@ -43,7 +46,7 @@ def command(
     with Output(as_json) as out:
         if output:
             check_writable(Path(output) / "output.npy")
-        with Engine.load(engine) as loaded:
+        with Engine.load(engine, plugin_libraries=plugin_libraries) as loaded:
             arrays = _random(loaded.inputs, batch) if random else _read(inputs, loaded.inputs)
             results = by_name(loaded(arrays), loaded.outputs)
             latency = measure(loaded, arrays, warmup=warmup, iterations=iterations)

@@ -7,14 +7,14 @@ import mmap
 import os
 import threading
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from tf2trt import _native, libraries
 from tf2trt.errors import EngineError, EngineVersionError
 from tf2trt.runtime.checks import Profile, bind, check_arrays
 from tf2trt.runtime.context import ExecutionContext
 from tf2trt.runtime.device import PrimaryContext, primary_context
-from tf2trt.sidecar import Sidecar, check_device, check_hash, check_size, check_version
+from tf2trt.sidecar import Sidecar, check_device, check_hash, check_plugins, check_size, check_version
 from tf2trt.specs import ShapeRange, TensorSpec
 
 __all__ = ["Engine"]
@@ -54,17 +54,20 @@ class Engine:
         *,
         library: Optional[_native.Library] = None,
         device: int = 0,
+        plugin_libraries: Sequence[Union[str, os.PathLike[str]]] = (),
     ) -> Engine:
         """Loads a plan. The file, its header and its sidecar are checked before the driver or the GPU is touched.
 
         ``library`` is the TensorRT to run it with, by default the first one found that reads this plan; ``device`` is
-        the GPU's ordinal.
+        the GPU's ordinal. ``plugin_libraries`` are the files of the plugin libraries that the engine was built with;
+        tf2trt's own is found and loaded without being named.
 
         Raises:
             EngineError: the file is missing, truncated, damaged or no plan.
             EngineVersionError: another TensorRT version wrote it.
             EngineDeviceError: it was built for another GPU.
             LibraryNotFoundError: no TensorRT was found.
+            PluginError: a plugin library that the engine needs is missing, or TensorRT refuses it.
             DeviceError: no NVIDIA driver, no such GPU, or the GPU's memory is full.
             MissingExtraError: pycuda is not installed.
         """
@@ -77,11 +80,14 @@ class Engine:
             library = _library_for(engine, header, sidecar)
         else:
             check_version(engine, header, sidecar, library)
+        check_plugins(engine, sidecar, plugin_libraries, _native.find_plugin_library())
         check_hash(engine, plan, sidecar)
         gpu = _native.device(device)
         check_device(engine, sidecar, gpu.name, gpu.compute_capability)
         context = primary_context(device)
         with context:
+            for path in plugin_libraries:
+                _native.load_plugin_library(library, os.fspath(path))
             try:
                 native = _native.Engine.deserialize(library, plan)
             except EngineError as error:
