@@ -34,15 +34,6 @@ class L2Normalize final : public OperatorOf<L2Normalize> {
     }
   }
 
-  [[nodiscard]] DataType output_type(int /*output*/, std::vector<DataType> const& inputs) const override {
-    // TensorRT quantises a float tensor as it sees fit and says with which scale. A tensor that is INT8 in the network
-    // itself has its scale in a Q/DQ node, out of sight.
-    if (inputs.front() == DataType::kInt8) {
-      throw std::invalid_argument("the input is INT8 in the network: put the DequantizeLinear before the plugin");
-    }
-    return inputs.front();
-  }
-
   [[nodiscard]] SymbolicShape output_shape(int /*output*/, std::vector<SymbolicShape> const& inputs) const override {
     static_cast<void>(
         mask(static_cast<int>(inputs.front().size())));  // a wrong axis fails the build, not the first run

@@ -37,15 +37,6 @@ class LeakyRelu final : public OperatorOf<LeakyRelu> {
     if (!std::isfinite(alpha_)) throw std::invalid_argument("alpha: expected a finite number");
   }
 
-  [[nodiscard]] DataType output_type(int /*output*/, std::vector<DataType> const& inputs) const override {
-    // TensorRT quantises a float tensor as it sees fit and says with which scale. A tensor that is INT8 in the network
-    // itself has its scale in a Q/DQ node, out of sight.
-    if (inputs.front() == DataType::kInt8) {
-      throw std::invalid_argument("the input is INT8 in the network: put the DequantizeLinear before the plugin");
-    }
-    return inputs.front();
-  }
-
   // Element by element, so any layout will do as long as both have the same.
   [[nodiscard]] bool supports(int position, std::vector<Tensor> const& tensors) const override {
     Tensor const& tensor = tensors[static_cast<std::size_t>(position)];

@@ -112,13 +112,6 @@ Creator* const* hand_over(void const* caller, std::int32_t& count) {
 
 }  // namespace
 
-std::vector<MakeOperator>& operators() {
-  static std::vector<MakeOperator> all;
-  return all;
-}
-
-Registration::Registration(MakeOperator make) noexcept { operators().push_back(make); }
-
 void log_error(std::string const& text) noexcept {
   Listener to;
   {

@@ -36,10 +36,10 @@ class Operator {
 
   [[nodiscard]] virtual int inputs() const noexcept { return 1; }
   [[nodiscard]] virtual int outputs() const noexcept { return 1; }
-  // The types of the network's tensors, before TensorRT chooses what to build with.
-  [[nodiscard]] virtual DataType output_type(int /*output*/, std::vector<DataType> const& inputs) const {
-    return inputs.front();
-  }
+  // The types of the network's tensors, before TensorRT chooses what to build with. INT8 among these is refused here:
+  // TensorRT quantises a float tensor as it sees fit and says with which scale, but the scale of a tensor that is INT8
+  // in the network itself is in a Q/DQ node, out of sight.
+  [[nodiscard]] virtual DataType output_type(int output, std::vector<DataType> const& inputs) const;
   [[nodiscard]] virtual SymbolicShape output_shape(int /*output*/, std::vector<SymbolicShape> const& inputs) const {
     return inputs.front();
   }

@@ -294,7 +294,7 @@ def test_the_c_plus_plus_program_finds_the_plugins(library, tmp_path, rng):
     without_variable = {name: text for name, text in os.environ.items() if name != "TF2TRT_PLUGINS_LIBRARY"}
     done = subprocess.run(
         [program, str(report.engine), f"x={tmp_path / 'x.npy'}", "--output", str(tmp_path)],
-        env={**without_variable, "TF2TRT_NVINFER": library.path}, capture_output=True, text=True, check=False,
+        env={**without_variable, "TF2TRT_NVINFER": library.path}, capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     with Engine.load(report.engine) as engine:
@@ -328,7 +328,7 @@ def test_the_command_line_takes_plugin_libraries(repeated, library, tmp_path):
         code = "import sys; from tf2trt.cli import main; sys.exit(main(sys.argv[1:]))"
         return subprocess.run(
             [sys.executable, "-c", code, *map(str, arguments)],
-            env={**os.environ, "TF2TRT_NVINFER": library.path}, capture_output=True, text=True, check=False,
+            env={**os.environ, "TF2TRT_NVINFER": library.path}, capture_output=True, encoding="utf-8", check=False,
         )  # fmt: skip
 
     engine = tmp_path / "m.engine"
