@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tf2trt import _native, libraries
+from tf2trt import _native, conversion, libraries
 from tf2trt.build import build_engine
 from tf2trt.conversion import build_for, convert, why_no_plugins
 from tf2trt.errors import PluginError
@@ -99,6 +99,20 @@ def test_convert_makes_none_where_there_are_none(rtx, keras_file, tmp_path):
     report = convert(keras_file, tmp_path / "m.engine", keep_onnx=tmp_path / "m.onnx", library=rtx)
     assert _native.plugin_operators(str(tmp_path / "m.onnx")) == []
     assert report.build.lowered == ()
+
+
+@pytest.mark.parametrize(("plugins", "made"), [(None, ["L2Normalize"]), ((), []), (("leaky_relu",), ["LeakyReLU"])])
+def test_convert_makes_them_where_tensorrt_takes_them(monkeypatch, keras_file, tmp_path, plugins, made):
+    handed_over = []
+
+    def build(onnx, output, options, **_):
+        handed_over.extend(_native.plugin_operators(str(onnx)))
+
+    monkeypatch.setattr(conversion, "why_no_plugins", lambda library: None)
+    monkeypatch.setattr(conversion, "build_for", build)
+    monkeypatch.setattr(conversion, "why_not_run", lambda library: "nothing was built")
+    convert(keras_file, tmp_path / "m.engine", plugins=plugins, library=SimpleNamespace(kind="full"))
+    assert handed_over == made
 
 
 def test_convert_refuses_what_was_asked_for_and_cannot_be(rtx, cli, keras_file, tmp_path):
