@@ -1,4 +1,4 @@
-// TensorRT's tensor descriptions as ours.
+// What the adapters share: TensorRT's tensor descriptions as ours, and an operator asked in TensorRT's words.
 #pragma once
 
 #include <algorithm>
@@ -59,6 +59,24 @@ class TensorList {
   std::array<Tensor, kMaxTensors> tensors_{};
   std::size_t size_ = 0;
 };
+
+// Operator::supports with TensorRT's words. The tensors after `position` are not set yet and not looked at.
+template <class Desc>
+bool supports(Operator const& op, int position, Desc const* tensors, int inputs, int outputs) {
+  if (inputs != op.inputs() || outputs != op.outputs()) return false;
+  std::vector<Tensor> known;
+  append_tensors(known, tensors, position + 1);
+  return op.supports(position, known);
+}
+
+// Operator::workspace likewise.
+template <class Desc>
+std::size_t workspace(Operator const& op, Desc const* inputs, int input_count, Desc const* outputs, int output_count) {
+  std::vector<Tensor> tensors;
+  append_tensors(tensors, inputs, input_count);
+  append_tensors(tensors, outputs, output_count);
+  return op.workspace(tensors);
+}
 
 inline std::vector<DataType> to_types(std::int32_t const* types, int count) {
   std::vector<DataType> converted;

@@ -101,23 +101,14 @@ DimsExprs PluginV2::getOutputDimensions(std::int32_t index, DimsExprs const* inp
 }
 bool PluginV2::supportsFormatCombination(std::int32_t position, Desc const* tensors, std::int32_t inputs,
                                          std::int32_t outputs) noexcept {
-  return guarded(operator_->name(), false, [&] {
-    if (inputs != operator_->inputs() || outputs != operator_->outputs()) return false;
-    std::vector<Tensor> known;
-    append_tensors(known, tensors, position + 1);
-    return operator_->supports(position, known);
-  });
+  return guarded(operator_->name(), false, [&] { return supports(*operator_, position, tensors, inputs, outputs); });
 }
 void PluginV2::configurePlugin(DynamicDesc const* /*inputs*/, std::int32_t /*input_count*/,
                                DynamicDesc const* /*outputs*/, std::int32_t /*output_count*/) noexcept {}
 std::size_t PluginV2::getWorkspaceSize(Desc const* inputs, std::int32_t input_count, Desc const* outputs,
                                        std::int32_t output_count) const noexcept {
-  return guarded(operator_->name(), std::size_t{0}, [&] {
-    std::vector<Tensor> tensors;
-    append_tensors(tensors, inputs, input_count);
-    append_tensors(tensors, outputs, output_count);
-    return operator_->workspace(tensors);
-  });
+  return guarded(operator_->name(), std::size_t{0},
+                 [&] { return workspace(*operator_, inputs, input_count, outputs, output_count); });
 }
 std::int32_t PluginV2::enqueue(Desc const* input_descs, Desc const* output_descs, void const* const* inputs,
                                void* const* outputs, void* workspace, void* stream) noexcept {

@@ -51,22 +51,13 @@ std::int32_t BuildV3::getOutputShapes(DimsExprs const* inputs, std::int32_t inpu
 
 bool BuildV3::supportsFormatCombination(std::int32_t position, DynamicTensorDesc10 const* tensors, std::int32_t inputs,
                                         std::int32_t outputs) noexcept {
-  return guarded(operator_->name(), false, [&] {
-    if (inputs != operator_->inputs() || outputs != operator_->outputs()) return false;
-    std::vector<Tensor> known;
-    append_tensors(known, tensors, position + 1);
-    return operator_->supports(position, known);
-  });
+  return guarded(operator_->name(), false, [&] { return supports(*operator_, position, tensors, inputs, outputs); });
 }
 
 std::size_t BuildV3::getWorkspaceSize(DynamicTensorDesc10 const* inputs, std::int32_t input_count,
                                       DynamicTensorDesc10 const* outputs, std::int32_t output_count) const noexcept {
-  return guarded(operator_->name(), std::size_t{0}, [&] {
-    std::vector<Tensor> tensors;
-    append_tensors(tensors, inputs, input_count);
-    append_tensors(tensors, outputs, output_count);
-    return operator_->workspace(tensors);
-  });
+  return guarded(operator_->name(), std::size_t{0},
+                 [&] { return workspace(*operator_, inputs, input_count, outputs, output_count); });
 }
 
 std::int32_t BuildV3::getValidTactics(std::int32_t* /*tactics*/, std::int32_t /*count*/) noexcept { return 0; }
