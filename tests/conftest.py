@@ -70,3 +70,23 @@ def small_onnx(tmp_path_factory):
     path = tmp_path_factory.mktemp("small") / "small.onnx"
     onnx.save(model, str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def plugin_kernels():
+    """The plugin library's own entry points, declared for ctypes."""
+    import ctypes
+
+    from tf2trt import _native
+
+    path = _native.find_plugin_library()
+    if not path:
+        pytest.skip("the plugin library was not built: there was no CUDA compiler")
+    library = ctypes.CDLL(path)
+    pointer, i32, i64, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_float
+    library.tf2trt_l2_normalize.argtypes = [
+        pointer, pointer, i32, i32, real, real, i32, ctypes.POINTER(i64), ctypes.c_uint32, real, i32, pointer, pointer,
+    ]  # fmt: skip
+    library.tf2trt_l2_normalize_workspace.restype = i64
+    library.tf2trt_leaky_relu.argtypes = [pointer, pointer, i32, i64, real, real, real, pointer]
+    return library

@@ -35,13 +35,17 @@ _RTX_TARGETS = ((8, 0), (8, 6), (8, 9), (12, 0))
 
 @dataclass(frozen=True)
 class ConvertReport:
-    """What each stage did. ``verify`` is None where the engine was not run, and ``not_run`` says why."""
+    """What each stage did. ``verify`` is None where the engine was not run, and ``not_run`` says why.
+
+    ``no_plugins`` says why no plugin was made where the default would have made some.
+    """
 
     export: ExportReport
     surgery: SurgeryReport
     build: BuildReport
     verify: Optional[VerifyReport]
     not_run: Optional[str]
+    no_plugins: Optional[str] = None
 
     def to_json(self) -> Dict[str, Any]:
         """The report as plain values."""
@@ -51,6 +55,7 @@ class ConvertReport:
             "build": self.build.to_json(),
             "verify": self.verify.to_json() if self.verify else None,
             "not_run": self.not_run,
+            "no_plugins": self.no_plugins,
         }
 
 
@@ -78,18 +83,20 @@ def convert(
     takes plugins and tf2trt's plugin library is here, nothing elsewhere.
 
     Raises:
+        UsageError: an argument that cannot work, such as an unknown name among ``plugins``.
         PluginError: ``plugins`` were asked for and cannot be had here.
         ExportError, SurgeryError, OnnxError, BuildError: the stage that failed.
         VerificationError: the engine's outputs differ from ONNX Runtime's.
         OutputError: a file cannot be written; found before any work is done.
     """
     from tf2trt.export import export
-    from tf2trt.surgery import simplify
+    from tf2trt.surgery import check_plugin_names, simplify
 
     engine = Path(output)
     check_writable(engine)
     if keep_onnx is not None:
         check_writable(keep_onnx)
+    check_plugin_names(plugins or ())
     if library is None:
         library = libraries.find(need_builder=True)  # before the export, which takes longer
     no_plugins = why_no_plugins(library)
@@ -106,7 +113,7 @@ def convert(
         built = build_for(onnx, engine, options, library=library, progress=progress)
         not_run = why_not_run(library)
         verified = None if not_run else _verify(onnx, engine, options)
-    return ConvertReport(exported, simplified, built, verified, not_run)
+    return ConvertReport(exported, simplified, built, verified, not_run, no_plugins if plugins is None else None)
 
 
 def build_for(

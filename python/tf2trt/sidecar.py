@@ -300,7 +300,7 @@ def check_plugins(
         PluginError: one is missing, or one of ``given`` cannot be read.
     """
     needed = sidecar.plugins if sidecar is not None else ()
-    present = [plugin_entry(path) for path in [*given, *([own] if own and needed else [])]]
+    present = [plugin_entry(path) for path in [*given, *([own] if own else [])]]
     for wanted in needed:
         if any(entry["sha256"] == wanted["sha256"] for entry in present):
             continue

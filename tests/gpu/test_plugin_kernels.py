@@ -6,7 +6,6 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 import pytest
 
-from tf2trt import _native
 from tf2trt.numerics import relative_error
 from tf2trt.runtime.device import primary_context
 
@@ -61,18 +60,9 @@ def rng():
     return np.random.default_rng(entropy)
 
 
-@pytest.fixture(scope="module")
-def library():
-    path = _native.find_plugin_library()
-    assert path, "the plugin library is missing: install tf2trt where there is nvcc"
-    library = ctypes.CDLL(path)
-    pointer, i32, i64, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_float
-    library.tf2trt_l2_normalize.argtypes = [
-        pointer, pointer, i32, i32, real, real, i32, ctypes.POINTER(i64), ctypes.c_uint32, real, i32, pointer, pointer,
-    ]  # fmt: skip
-    library.tf2trt_l2_normalize_workspace.restype = i64
-    library.tf2trt_leaky_relu.argtypes = [pointer, pointer, i32, i64, real, real, real, pointer]
-    return library
+@pytest.fixture
+def library(plugin_kernels):
+    return plugin_kernels
 
 
 def captured(launch, stream):

@@ -47,7 +47,14 @@ def test_every_stage_reports(report):
     assert report.build.sidecar == Sidecar.read(report.build.engine)
     assert [spec.name for spec in report.build.sidecar.inputs] == ["x"]
     assert (report.verify is None) == (report.not_run is not None)
-    assert set(json.loads(json.dumps(report.to_json()))) == {"export", "surgery", "build", "verify", "not_run"}
+    assert set(json.loads(json.dumps(report.to_json()))) == {
+        "export",
+        "surgery",
+        "build",
+        "verify",
+        "not_run",
+        "no_plugins",
+    }
 
 
 def test_nothing_but_what_was_asked_for_is_left(report):

@@ -8,7 +8,7 @@ import pytest
 from tf2trt import _native, conversion, libraries
 from tf2trt.build import build_engine
 from tf2trt.conversion import build_for, convert, why_no_plugins
-from tf2trt.errors import PluginError
+from tf2trt.errors import PluginError, SurgeryError, UsageError
 from tf2trt.surgery import needs_plugins
 
 
@@ -70,6 +70,22 @@ def test_an_unknown_name_is_wrong_usage(cli, keras_file, tmp_path):
     result = cli("export", keras_file, "-o", tmp_path / "m.onnx", "--plugins", "l3_normalize")
     assert result.status == 2
     assert "l2_normalize" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_name_is_refused_before_any_work():
+    with pytest.raises(UsageError, match="l2_normalize, leaky_relu"):
+        convert("never looked at", "m.engine", plugins=["l3_normalize"])
+
+
+def test_a_rewrite_that_fails_leaves_nothing(monkeypatch, cli, keras_file, tmp_path):
+    def fail(*_, **__):
+        raise SurgeryError("the rewrite failed")
+
+    monkeypatch.setattr("tf2trt.surgery.simplify", fail)
+    result = cli("export", keras_file, "-o", tmp_path / "m.onnx", "--plugins", "l2_normalize")
+    assert result.status == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_where_there_are_no_plugins_they_are_replaced(rtx, rewritten, tmp_path):
@@ -97,6 +113,7 @@ def test_the_builder_alone_refuses(rtx, rewritten, tmp_path):
 
 def test_convert_makes_none_where_there_are_none(rtx, keras_file, tmp_path):
     report = convert(keras_file, tmp_path / "m.engine", keep_onnx=tmp_path / "m.onnx", library=rtx)
+    assert "takes no plugins" in report.no_plugins
     assert _native.plugin_operators(str(tmp_path / "m.onnx")) == []
     assert report.build.lowered == ()
 
@@ -113,6 +130,13 @@ def test_convert_makes_them_where_tensorrt_takes_them(monkeypatch, keras_file, t
     monkeypatch.setattr(conversion, "why_not_run", lambda library: "nothing was built")
     convert(keras_file, tmp_path / "m.engine", plugins=plugins, library=SimpleNamespace(kind="full"))
     assert handed_over == made
+
+
+def test_the_command_says_that_there_are_none(rtx, cli, keras_file, tmp_path):
+    result = cli("convert", keras_file, "-o", tmp_path / "m.engine")
+    assert "No plugins: TensorRT-RTX" in result.out
+    result = cli("convert", keras_file, "-o", tmp_path / "m.engine", "--plugins", "none")
+    assert "No plugins" not in result.out
 
 
 def test_convert_refuses_what_was_asked_for_and_cannot_be(rtx, cli, keras_file, tmp_path):

@@ -6,9 +6,6 @@ import subprocess
 
 import pytest
 
-from tf2trt import _native
-
-LIBRARY = _native.find_plugin_library()
 ENTRY_POINTS = {"tf2trt_l2_normalize", "tf2trt_l2_normalize_workspace", "tf2trt_leaky_relu"}
 FOR_TENSORRT = {"getPluginCreators", "getCreators", "setLoggerFinder"}
 
@@ -20,24 +17,15 @@ HUGE = 1 << 62
 NAN, INFINITY = float("nan"), float("inf")
 
 
-@pytest.fixture(scope="module")
-def library():
-    if not LIBRARY:
-        pytest.skip("the plugin library was not built: there was no CUDA compiler")
-    library = ctypes.CDLL(LIBRARY)
-    pointer, i32, i64, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_float
-    library.tf2trt_l2_normalize.argtypes = [
-        pointer, pointer, i32, i32, real, real, i32, ctypes.POINTER(i64), ctypes.c_uint32, real, i32, pointer, pointer,
-    ]  # fmt: skip
-    library.tf2trt_l2_normalize_workspace.restype = i64
-    library.tf2trt_leaky_relu.argtypes = [pointer, pointer, i32, i64, real, real, real, pointer]
-    return library
+@pytest.fixture
+def library(plugin_kernels):
+    return plugin_kernels
 
 
 def test_it_exports_the_entry_points_and_what_tensorrt_looks_for(library):
     if shutil.which("nm") is None:
         pytest.skip("no nm (binutils) to list the symbols with")
-    listing = subprocess.run(["nm", "-D", "--defined-only", LIBRARY], capture_output=True, text=True, check=True)
+    listing = subprocess.run(["nm", "-D", "--defined-only", library._name], capture_output=True, text=True, check=True)
     exports = {line.split()[-1] for line in listing.stdout.splitlines()}
     assert exports >= ENTRY_POINTS
     assert exports <= ENTRY_POINTS | FOR_TENSORRT

@@ -34,7 +34,7 @@ _REQUIRED_TYPE = {"fp16": "float16", "bf16": "bfloat16"}
 class BuildReport:
     """What a build left behind: the plan's path, its sidecar, TensorRT's warnings, and the seconds it took.
 
-    ``lowered`` names the plugins that were replaced by standard operators because this TensorRT takes none.
+    ``lowered`` names the plugins that were replaced by standard operators because there are none here.
     """
 
     engine: Path

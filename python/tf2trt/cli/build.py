@@ -48,4 +48,6 @@ def show_build(out: Output, report: Any) -> None:
     ]
     out.table("Engine", ("", ""), rows)
     if report.lowered:
-        out.say(f"{', '.join(report.lowered)} replaced by standard operators: this TensorRT takes no plugins", "yellow")
+        out.say(
+            f"{', '.join(report.lowered)} replaced by standard operators: no plugins here, see tf2trt doctor", "yellow"
+        )

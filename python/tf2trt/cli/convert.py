@@ -61,6 +61,8 @@ def command(
         out.result(report.to_json())
         show_export(out, report.export, kept=keep_onnx)
         show_plugins(out, report.surgery)
+        if report.no_plugins is not None:
+            out.say(f"No plugins: {report.no_plugins}", "yellow")
         show_build(out, report.build)
         if report.verify is not None:
             out.say(f"Compared with ONNX Runtime: relative error {report.verify.max_rel_error:.1e}", "green")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
+from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
 import click
@@ -50,16 +53,22 @@ def command(
     With --plugins the graph is simplified too. The file still runs in ONNX Runtime: it holds what each plugin means.
     """
     from tf2trt.export import export
-    from tf2trt.surgery import simplify
+    from tf2trt.files import check_writable
+    from tf2trt.surgery import check_plugin_names, simplify
 
-    with Output(as_json) as out:
+    with Output(as_json) as out, tempfile.TemporaryDirectory(prefix="tf2trt-") as folder:
         shapes = parse_shapes(inputs) if inputs else None
+        chosen = to_plugins(plugins) or ()
+        check_plugin_names(chosen)
+        check_writable(Path(output))
+        # Elsewhere first, so that a rewrite that fails leaves nothing behind.
+        exported = str(Path(folder, "m.onnx")) if chosen else output
         with out.status(f"exporting {short_path(model)}"):
             report = export(
-                model, output, signature=signature, inputs=shapes, opset=opset, check=check, tolerance=tolerance
+                model, exported, signature=signature, inputs=shapes, opset=opset, check=check, tolerance=tolerance
             )
-            chosen = to_plugins(plugins)
-            surgery = simplify(output, output, plugins=chosen) if chosen else None
+            surgery = simplify(exported, output, plugins=chosen) if chosen else None
+        report = dataclasses.replace(report, output=Path(output))
         out.result({**report.to_json(), "surgery": surgery.to_json() if surgery else None})
         show_export(out, report, kept=output)
         if surgery is not None:

@@ -80,7 +80,8 @@ class Engine:
             library = _library_for(engine, header, sidecar)
         else:
             check_version(engine, header, sidecar, library)
-        check_plugins(engine, sidecar, plugin_libraries, _native.find_plugin_library())
+        needs_plugins = sidecar is not None and sidecar.plugins
+        check_plugins(engine, sidecar, plugin_libraries, _native.find_plugin_library() if needs_plugins else None)
         check_hash(engine, plan, sidecar)
         gpu = _native.device(device)
         check_device(engine, sidecar, gpu.name, gpu.compute_capability)

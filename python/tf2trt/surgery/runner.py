@@ -19,7 +19,7 @@ from tf2trt.surgery.plugins.functions import DOMAIN
 from tf2trt.surgery.plugins.lower import lower_model
 from tf2trt.surgery.report import PassReport, SurgeryReport
 
-__all__ = ["lower_plugins", "run_pass", "simplify"]
+__all__ = ["check_plugin_names", "lower_plugins", "run_pass", "simplify"]
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -46,10 +46,7 @@ def simplify(source: PathLike, output: PathLike, *, plugins: Sequence[str] = ())
         SurgeryError: a pass failed, or a plugin computes something else; the message names the pass or the node.
         MissingExtraError: onnx, onnx-graphsurgeon (extra ``export``) or ONNX Runtime (``verify``) is missing.
     """
-    known = [name for name, _ in PLUGINS]
-    unknown = [name for name in plugins if name not in known]
-    if isinstance(plugins, str) or unknown:
-        raise UsageError("plugins", received=unknown or repr(plugins), expected=f"any of {', '.join(known)}")
+    check_plugin_names(plugins)
     check_writable(Path(output))
     require("onnx_graphsurgeon", "export")
     model = read_model(source)
@@ -64,6 +61,18 @@ def simplify(source: PathLike, output: PathLike, *, plugins: Sequence[str] = ())
             reports.append(report)
     write_model(model, output)
     return SurgeryReport(tuple(reports), before, len(model.graph.node))
+
+
+def check_plugin_names(plugins: Sequence[str]) -> None:
+    """For callers with long work before :func:`simplify`.
+
+    Raises:
+        UsageError: ``plugins`` names what is not there.
+    """
+    known = [name for name, _ in PLUGINS]
+    unknown = [name for name in plugins if name not in known]
+    if isinstance(plugins, str) or unknown:
+        raise UsageError("plugins", received=unknown or repr(plugins), expected=f"any of {', '.join(known)}")
 
 
 def lower_plugins(source: PathLike, output: PathLike) -> SurgeryReport:
