@@ -60,14 +60,19 @@ inline __device__ float lanes_sum(float value, int lanes) {
   return value;
 }
 
-// The sum over a block of whole warps, for each of its threads. Once a kernel.
-inline __device__ float block_sum(float value) {
-  __shared__ float sums[kWarp];
+// The sum over a block of whole warps, for each of its threads. `sums` is the block's; another block_sum must come
+// between two uses of it.
+inline __device__ float block_sum(float value, float (&sums)[kWarp]) {
   int const lane = threadIdx.x % kWarp;
   value = lanes_sum(value, kWarp);
   if (lane == 0) sums[threadIdx.x / kWarp] = value;
   __syncthreads();
   return lanes_sum(lane < static_cast<int>(blockDim.x) / kWarp ? sums[lane] : 0, kWarp);
+}
+
+inline __device__ float block_sum(float value) {  // once a kernel
+  __shared__ float sums[kWarp];
+  return block_sum(value, sums);
 }
 
 // A range of elements that starts anywhere: up to `head` comes before the first pack, from `tail` on what is left after

@@ -219,6 +219,7 @@ def test_l2_normalize_over_any_axes(library, dtype, rng, shape, axes):
         (700, 70_000),
         (300, 300_001),
         (1, 9_000_001),
+        (5, 5_200_003),
         (2, 20_000_003),
     ],
 )
