@@ -141,10 +141,10 @@ def test_a_large_expansion_is_not_written_out(tmp_path):
 
 
 def test_a_failing_pass_is_named_and_leaves_no_file(cluttered, tmp_path, monkeypatch):
-    def explode(model):
+    def explode(model, notes):
         raise RuntimeError("boom")
 
-    def rename(model):
+    def rename(model, notes):
         model.graph.input[0].name = "other"
         for item in model.graph.node:
             item.input[:] = ["other" if name == "x" else name for name in item.input]

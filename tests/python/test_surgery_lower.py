@@ -105,7 +105,7 @@ def test_lowering_what_is_unknown(tmp_path):
     body = [helper.make_node("Add", ["a", "a"], ["b"])]
     imports = [helper.make_opsetid("", 15)]
     model.functions.append(helper.make_function("tf2trt", "Twice", ["a"], ["b"], body, imports))
-    assert [node.op_type for node in lower_model(model).graph.node] == ["Add"]
+    assert [node.op_type for node in lower_model(model, []).graph.node] == ["Add"]
 
 
 def test_lowering_inside_a_function_of_others(tmp_path):
@@ -134,7 +134,7 @@ def test_lowering_inside_a_branch(tmp_path):
     model = ours(choice)
     model.graph.input.append(helper.make_tensor_value_info("c", TensorProto.BOOL, []))
     assert needs_plugins(model) == ("L2Normalize",)
-    lowered = lower_model(model)
+    lowered = lower_model(model, [])
     assert needs_plugins(lowered) == ()
     onnx.checker.check_model(lowered, full_check=True)
     x = rng.standard_normal((2, 6)).astype(np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, List
 
 from tf2trt.extras import require
 from tf2trt.surgery.nodes import constant_value, nested
@@ -14,7 +14,7 @@ __all__ = ["fold_constants"]
 _MAX_FOLDED_BYTES = 16 << 20
 
 
-def fold_constants(model: Any) -> Any:
+def fold_constants(model: Any, notes: List[str]) -> Any:
     """Folds with onnx-graphsurgeon, after ONNX's shape inference; ONNX Runtime evaluates."""
     gs = require("onnx_graphsurgeon", "export")
     require("onnxruntime", "verify")
@@ -26,7 +26,10 @@ def fold_constants(model: Any) -> Any:
         body.ir_version = graph.ir_version  # else onnx's newest, which ONNX Runtime may not take
     # error_ok=False: what cannot be evaluated is an error with a name, not a warning and an unchanged graph.
     graph.fold_constants(error_ok=False, size_threshold=_MAX_FOLDED_BYTES, recurse_functions=False)
+    before = len(graph.nodes)
     graph.cleanup()
+    if len(graph.nodes) < before:
+        notes.append(f"{before - len(graph.nodes)} nodes evaluated")
     return gs.export_onnx(graph)
 
 

@@ -55,7 +55,7 @@ def to_fp16(source: PathLike, output: PathLike) -> PassReport:
     require("onnxruntime.transformers.float16", "verify")
     model = read_model(source)
     before = _count_half(onnx, infer_shapes(model))
-    model, report = run_pass("to_fp16", _convert, model)
+    model, report = run_pass("to_fp16", lambda given, _: _convert(given), model)
     changed = _count_half(onnx, model) - before
     write_model(model, output)
     return PassReport(report.name, changed, report.seconds)

@@ -10,13 +10,12 @@ from tf2trt.surgery.plugins.leaky_relu import leaky_relu
 from tf2trt.surgery.remove_casts import remove_casts
 from tf2trt.surgery.remove_identities import remove_identities
 
-__all__ = ["PASSES", "PLUGINS", "Pass", "PluginPass"]
+__all__ = ["PASSES", "PLUGINS", "Pass"]
 
-Pass = Callable[[Any], Any]
-"""Takes an ``onnx.ModelProto``, which it may change, and returns one. Raises what it likes; the runner names it."""
-
-PluginPass = Callable[[Any, List[str]], Any]
-"""A :data:`Pass` that also gets a list, to which it adds what the report is to say."""
+Pass = Callable[[Any, List[str]], Any]
+"""Takes an ``onnx.ModelProto``, which it may change, and a list, to which it may add sentences for the report; returns
+a model. Raises what it likes; the runner names it.
+"""
 
 PASSES: Tuple[Tuple[str, Pass], ...] = (
     # Before folding: an identity hides a constant from its user's pattern, and costs folding an evaluation.
@@ -29,7 +28,7 @@ PASSES: Tuple[Tuple[str, Pass], ...] = (
 
 # Only those that are asked for, and after all of the above: axes and epsilons are constants then, and no identity or
 # cast without effect stands between the parts of a pattern.
-PLUGINS: Tuple[Tuple[str, PluginPass], ...] = (
+PLUGINS: Tuple[Tuple[str, Pass], ...] = (
     ("l2_normalize", l2_normalize),
     # One node for one: where it comes does not matter.
     ("leaky_relu", leaky_relu),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, List
 
 import numpy as np
 
@@ -13,14 +13,16 @@ from tf2trt.surgery.shapes import infer_shapes
 __all__ = ["remove_casts"]
 
 
-def remove_casts(model: Any) -> Any:
+def remove_casts(model: Any, notes: List[str]) -> Any:
     """Removes a Cast to the type that its input already has. Casts that lose or gain bits stay."""
     onnx = require("onnx", "export")
     gs = require("onnx_graphsurgeon", "export")
     graph = gs.import_onnx(infer_shapes(model))
-    for node in list(graph.nodes):
-        if node.op == "Cast" and _type(onnx, node.inputs[0]) == node.attrs.get("to"):
-            bypass(gs, graph, node)
+    casts = [node for node in graph.nodes if node.op == "Cast"]
+    same = [node for node in casts if _type(onnx, node.inputs[0]) == node.attrs.get("to")]
+    removed = [bypass(gs, graph, node) for node in same]
+    if any(removed):
+        notes.append(f"{sum(removed)} removed")
     graph.cleanup().toposort()
     return gs.export_onnx(graph)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, List
 
 from tf2trt.extras import require
 
 __all__ = ["remove_identities"]
 
 
-def remove_identities(model: Any) -> Any:
+def remove_identities(model: Any, notes: List[str]) -> Any:
     """Removes Identity, and Dropout in inference (no ``training_mode``, its mask unused).
 
     A node stays where it joins a graph input to a graph output, whose two names must both live, or where it makes a
@@ -18,9 +18,9 @@ def remove_identities(model: Any) -> Any:
     gs = require("onnx_graphsurgeon", "export")
     graph = gs.import_onnx(model)
     outputs = {id(tensor) for tensor in graph.outputs}
-    for node in list(graph.nodes):
-        if _is_identity(node, outputs):
-            bypass(gs, graph, node)
+    removed = [bypass(gs, graph, node) for node in list(graph.nodes) if _is_identity(node, outputs)]
+    if any(removed):
+        notes.append(f"{sum(removed)} removed")
     graph.cleanup().toposort()
     return gs.export_onnx(graph)
 

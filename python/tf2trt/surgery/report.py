@@ -12,7 +12,7 @@ __all__ = ["PassReport", "SurgeryReport"]
 class PassReport:
     """One pass: ``changed`` counts the nodes that it removed, added or rewrote; ``seconds`` is its own time.
 
-    ``notes`` are sentences of a pass that makes plugins: what it found, how it was proved, what was left alone and why.
+    ``notes`` are its own sentences: what it found and did, what it left alone and why.
     """
 
     name: str

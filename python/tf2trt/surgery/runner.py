@@ -6,7 +6,6 @@ import contextlib
 import os
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Iterator, List, Sequence, Tuple, Union
 
@@ -14,7 +13,7 @@ from tf2trt.errors import SurgeryError, Tf2TrtError, UsageError
 from tf2trt.extras import require
 from tf2trt.files import check_writable
 from tf2trt.surgery.files import check_model, read_model, write_model
-from tf2trt.surgery.passes import PASSES, PLUGINS, Pass, PluginPass
+from tf2trt.surgery.passes import PASSES, PLUGINS, Pass
 from tf2trt.surgery.plugins.functions import DOMAIN
 from tf2trt.surgery.plugins.lower import lower_model
 from tf2trt.surgery.report import PassReport, SurgeryReport
@@ -55,9 +54,9 @@ def simplify(source: PathLike, output: PathLike, *, plugins: Sequence[str] = ())
     for name, rewrite in PASSES:
         model, report = run_pass(name, rewrite, model)
         reports.append(report)
-    for name, rewrite_plugin in PLUGINS:
+    for name, rewrite in PLUGINS:
         if name in plugins:
-            model, report = _run_plugin_pass(name, rewrite_plugin, model)
+            model, report = run_pass(name, rewrite, model)
             reports.append(report)
     write_model(model, output)
     return SurgeryReport(tuple(reports), before, len(model.graph.node))
@@ -111,9 +110,10 @@ def run_pass(name: str, rewrite: Pass, model: Any) -> Tuple[Any, PassReport]:
     old_io = _io(model)
     ir_version = model.ir_version
     functions = {(function.domain, function.name): function for function in model.functions}
+    notes: List[str] = []
     try:
         with _silent_graphsurgeon():
-            model = rewrite(model)
+            model = rewrite(model, notes)
         kept = [function for function in model.functions if (function.domain, function.name) in functions]
         for function in kept:
             if function.domain == DOMAIN:  # onnx-graphsurgeon sorts and cleans functions too
@@ -133,13 +133,7 @@ def run_pass(name: str, rewrite: Pass, model: Any) -> Tuple[Any, PassReport]:
         )
     new_nodes = Counter((node.op_type, node.name) for node in model.graph.node)
     changed = sum(((old_nodes - new_nodes) + (new_nodes - old_nodes)).values())
-    return model, PassReport(name, changed, time.perf_counter() - started)
-
-
-def _run_plugin_pass(name: str, rewrite: PluginPass, model: Any) -> Tuple[Any, PassReport]:
-    notes: List[str] = []
-    model, report = run_pass(name, lambda given: rewrite(given, notes), model)
-    return model, replace(report, notes=tuple(notes))
+    return model, PassReport(name, changed, time.perf_counter() - started, tuple(notes))
 
 
 @contextlib.contextmanager

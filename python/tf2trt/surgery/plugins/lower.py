@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Iterator, Tuple, Union
+from typing import Any, Iterator, List, Tuple, Union
 
 from tf2trt.errors import OnnxError, SurgeryError
 from tf2trt.extras import require
@@ -42,7 +42,7 @@ def needs_plugins(source: Any) -> Tuple[str, ...]:
         raise OnnxError(f"{path} cannot be read", received=f"{type(error).__name__}: {str(error)[:500]}") from error
 
 
-def lower_model(model: Any) -> Any:
+def lower_model(model: Any, notes: List[str]) -> Any:
     """Replaces every node of domain ``tf2trt`` by its function's nodes: the model's or ours. May change ``model``.
 
     Inputs, outputs and all other nodes keep their names. What is left holds standard operators only, with axes and
@@ -69,7 +69,7 @@ def lower_model(model: Any) -> Any:
     for items in (model.functions, model.opset_import):
         for item in [item for item in items if item.domain == DOMAIN]:
             items.remove(item)
-    return remove_casts(fold_constants(model)) if used else model
+    return remove_casts(fold_constants(model, notes), notes) if used else model
 
 
 def _used(model: Any) -> Tuple[str, ...]:
