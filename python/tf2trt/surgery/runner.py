@@ -13,6 +13,7 @@ from tf2trt.errors import SurgeryError, Tf2TrtError, UsageError
 from tf2trt.extras import require
 from tf2trt.files import check_writable
 from tf2trt.surgery.files import check_model, read_model, write_model
+from tf2trt.surgery.origin import carry_origins, find_origins
 from tf2trt.surgery.passes import PASSES, PLUGINS, Pass
 from tf2trt.surgery.plugins.functions import DOMAIN
 from tf2trt.surgery.plugins.lower import lower_model
@@ -107,7 +108,7 @@ def run_pass(name: str, rewrite: Pass, model: Any) -> Tuple[Any, PassReport]:
     """
     started = time.perf_counter()
     old_nodes = Counter((node.op_type, node.name) for node in model.graph.node)
-    old_io = _io(model)
+    old_io, origins = _io(model), find_origins(model)
     ir_version = model.ir_version
     functions = {(function.domain, function.name): function for function in model.functions}
     notes: List[str] = []
@@ -120,6 +121,7 @@ def run_pass(name: str, rewrite: Pass, model: Any) -> Tuple[Any, PassReport]:
                 function.CopyFrom(functions[function.domain, function.name])
         if len(kept) == len(model.functions):
             model.ir_version = ir_version  # a newer one would shut out older ONNX Runtimes for nothing
+        carry_origins(model, origins)
         check_model(model)
     except Tf2TrtError:
         raise
