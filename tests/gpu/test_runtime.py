@@ -3,8 +3,6 @@
 import dataclasses
 import gc
 import logging
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -118,11 +116,6 @@ def error(out, ref):
     assert out.shape == ref.shape
     assert out.dtype == ref.dtype
     return np.linalg.norm(out.astype(np.float64) - ref) / np.linalg.norm(ref)
-
-
-def alone(code):
-    """Runs code in a process of its own."""
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
 def noise(*shape, seed=0):
@@ -327,76 +320,6 @@ def test_calls_from_several_threads_take_turns(build):
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(work, *zip(*cases)))
     assert failures == []
-
-
-def test_only_the_primary_context_is_used(build):
-    """In a process of its own: a context that was current stays current, and it is the one that everybody shares."""
-    code = f"""
-import numpy as np
-import pycuda.autoprimaryctx, pycuda.driver as cuda
-from tf2trt.runtime import Engine
-mine = cuda.Context.get_current()
-with Engine.load({str(build(dynamic_matmul, profiles=(profile(32),)))!r}) as engine:
-    assert cuda.Context.get_current() == mine
-    theirs = engine._device._context
-    assert theirs.handle == mine.handle, "a second context"
-    for _ in range(3):
-        engine(np.ones((4, 32), np.float32))
-        assert cuda.Context.get_current() == mine
-    memory = cuda.mem_alloc(64)
-    memory.free()
-assert cuda.Context.get_current() == mine
-"""
-    result = alone(code)
-    assert result.returncode == 0, result.stderr
-    assert "PyCUDA" not in result.stderr
-
-
-def test_an_engine_that_was_never_closed_ends_quietly(build):
-    code = f"""
-import numpy as np
-from tf2trt.runtime import Engine
-engine = Engine.load({str(build(dynamic_matmul, profiles=(profile(32),)))!r})
-for _ in range(3):
-    engine(np.ones((4, 32), np.float32))
-"""
-    result = alone(code)
-    assert (result.returncode, result.stderr) == (0, "")
-
-
-def test_no_tensorflow_in_the_process(build):
-    code = f"""
-import sys, numpy as np
-from tf2trt.runtime import Engine
-with Engine.load({str(build(dynamic_matmul, profiles=(profile(32),)))!r}) as engine:
-    engine(np.ones((4, 32), np.float32))
-heavy = ["tensorflow", "keras", "onnx", "tf2onnx", "onnxruntime", "click", "rich"]
-print([name for name in heavy if name in sys.modules])
-"""
-    result = alone(code)
-    assert (result.stdout.strip(), result.returncode) == ("[]", 0), result.stderr
-
-
-def test_beside_torch_in_one_process(build):
-    """Where torch is installed (it need not be): both use the primary context."""
-    code = f"""
-import importlib.util, sys
-if importlib.util.find_spec("torch") is None:
-    print("no torch"); sys.exit()
-import numpy as np, torch
-from tf2trt.runtime import Engine
-kept = torch.ones(1000, device="cuda")
-with Engine.load({str(build(dynamic_matmul, profiles=(profile(32),)))!r}) as engine:
-    for _ in range(3):
-        y = engine(np.ones((4, 32), np.float32))
-        t = torch.ones((64, 64), device="cuda") @ torch.ones((64, 64), device="cuda")
-        assert float(t[0, 0]) == 64.0
-assert float(kept.sum()) == 1000.0
-print("ran")
-"""
-    result = alone(code)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() in ("ran", "no torch")
 
 
 def test_the_sidecar_tells_the_types_of_the_built_layers(build):
