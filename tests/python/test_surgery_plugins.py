@@ -297,12 +297,12 @@ def test_a_wrong_replacement_is_caught(tmp_path, monkeypatch, attribute, value):
             simplify(tmp_path / "in.onnx", tmp_path / "out.onnx", plugins=["l2_normalize"])
 
 
-def test_what_is_not_compared_whole_is_said(tmp_path, monkeypatch):
+def test_what_is_compared_whole_and_what_is_not_is_said(tmp_path, monkeypatch):
     inputs = [("x", FLOAT, ["n", 6]), ("i", INT32, ["n"])]
     steps = [*dense(), ("Neg", ["i"], "j")]
     outputs = [("y", FLOAT, [None, None]), ("j", INT32, ["n"])]
     _, notes = rewritten(tmp_path, steps, inputs=inputs, outputs=outputs)
-    assert notes[2] == "the whole model was not compared: the input 'i' is not floating-point"
+    assert "the whole model gives what it gave" in notes[2]  # integers beside it are no obstacle
     # Fixed to 4 rows by a constant: no random batch will do.
     steps = [*dense(), ("Reshape", ["x", "ones"], "z")]
     _, notes = rewritten(tmp_path, steps, outputs=[("y", FLOAT, [None, None]), ("z", FLOAT, [None] * 4)])

@@ -7,7 +7,8 @@ from typing import Any, List, Sequence
 from tf2trt.extras import require
 from tf2trt.surgery.plugins.functions import add_functions
 from tf2trt.surgery.plugins.piece import Piece, cut
-from tf2trt.surgery.plugins.proof import WholeGraph, prove, tolerance
+from tf2trt.surgery.plugins.proof import prove, tolerance
+from tf2trt.surgery.whole_graph import WholeGraph
 
 __all__ = ["left_alone", "rewrite"]
 

@@ -1,0 +1,117 @@
+"""Runs a model before and after a rewrite in ONNX Runtime, on the CPU, and compares the results."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from tf2trt.errors import SurgeryError, UsageError
+from tf2trt.extras import require
+from tf2trt.numerics import random_inputs, relative_error
+from tf2trt.specs import TensorSpec
+from tf2trt.surgery.files import is_large
+
+__all__ = ["WholeGraph", "difference", "session"]
+
+_BATCH = 2
+
+
+class WholeGraph:
+    """The results of a model before a rewrite, kept for comparison with those after it.
+
+    ``allowed`` is what one replacement may change. ``reason`` says why there is nothing to compare with: an operator
+    that ONNX Runtime lacks, an input whose random values the model does not take, too many weights.
+    """
+
+    def __init__(self, model: Any, allowed: float) -> None:
+        self.reason: Optional[str] = None
+        self._allowed = allowed
+        self._runs: List[Tuple[Dict[str, Any], Sequence[Any]]] = []
+        try:
+            feed = _feed(model)
+            run = session(model).run
+            # What rounding alone may do: the same inputs, less exact by as much as a replacement may be.
+            noise = {name: _blur(array, allowed) for name, array in feed.items()}
+            self._runs = [(item, run(None, item)) for item in (feed, noise)]
+            if not all(isinstance(result, np.ndarray) for result in self._runs[0][1]):
+                self.reason = "an output is not a tensor"
+        except UsageError as error:
+            self.reason = str(error).split("\n", maxsplit=1)[0]
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime's classes are many; the report says what it was
+            self.reason = f"ONNX Runtime cannot run it on random inputs: {str(error).strip()[:200]}"
+
+    def compare(self, model: Any) -> Optional[float]:
+        """The largest relative error of any output of ``model``; None where there is nothing to compare with.
+
+        Raises:
+            SurgeryError: an output differs by more than rounding explains, or ONNX Runtime cannot run ``model``.
+        """
+        if self.reason is not None:
+            return None
+        try:
+            results = session(model).run(None, self._runs[0][0])
+        except Exception as error:
+            raise SurgeryError(
+                "ONNX Runtime cannot run the rewritten model", received=str(error).strip()[:500]
+            ) from error
+        worst = 0.0
+        for value, got, wanted, blurred in zip(model.graph.output, results, self._runs[0][1], self._runs[1][1]):
+            error_found = difference(got, wanted)
+            noise = difference(blurred, wanted)
+            allowed = max(self._allowed, noise if np.isfinite(noise) else 0.0)
+            if not error_found <= allowed:
+                raise SurgeryError(
+                    f"the rewritten model's output {value.name!r} differs from the original's",
+                    received=f"relative error {error_found:.3g}",
+                    expected=f"at most {allowed:.3g}",
+                )
+            worst = max(worst, error_found)
+        return worst
+
+
+def _feed(model: Any) -> Dict[str, Any]:
+    helper = require("onnx.helper", "export")
+    if is_large(model):
+        raise UsageError("over 1.8 GB of weights")
+    constant = {item.name for item in model.graph.initializer}
+    specs = []
+    for value in model.graph.input:
+        if value.name in constant:
+            continue
+        tensor = value.type.tensor_type
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type).name if tensor.elem_type else "unknown"
+        shape = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim)
+        specs.append(TensorSpec(value.name, dtype, shape))
+    return random_inputs(specs, _BATCH)
+
+
+def _blur(array: Any, relative: float) -> Any:
+    if array.dtype.kind != "f":
+        return array
+    noise = np.random.default_rng().standard_normal(array.shape)
+    return (array * (1 + relative * noise)).astype(array.dtype)
+
+
+def session(model: Any) -> Any:
+    """An ``onnxruntime.InferenceSession`` that computes node by node, as the graph says."""
+    runtime = require("onnxruntime", "verify")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    # Nothing that ONNX Runtime would recognise and compute in a way of its own.
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return runtime.InferenceSession(model.SerializeToString(), sess_options=options, providers=["CPUExecutionProvider"])
+
+
+def difference(got: Any, wanted: Any, mask: Any = True) -> float:
+    """:func:`relative_error` where neither is NaN; ``inf`` where only one is NaN, or type or shape differ."""
+    if got.shape != wanted.shape or got.dtype != wanted.dtype:
+        return float("inf")
+    if wanted.dtype.kind not in "fiub":
+        return 0.0 if np.array_equal(got, wanted) else float("inf")
+    if wanted.dtype.kind != "f":
+        return relative_error(got, wanted)
+    if not np.array_equal(np.isnan(got[mask]), np.isnan(wanted[mask])):
+        return float("inf")
+    numbers = mask & ~np.isnan(wanted)
+    return relative_error(got[numbers], wanted[numbers])
