@@ -203,6 +203,7 @@ METHODS: List[Tuple[str, str, Dict[str, Signature]]] = [
                 "11": None,
             },
             "supportsModelV2": "bool(void const*, std::size_t, char const*)",
+            "supportsOperator": "bool(char const*) const",
             "getNbSubgraphs": "int64_t()",
             "isSubgraphSupported": "bool(int64_t)",
             "getSubgraphNodes": "int64_t*(int64_t, int64_t&)",
