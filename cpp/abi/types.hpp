@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace tf2trt::abi {
@@ -22,6 +24,12 @@ struct Dims64 {
 };
 
 static_assert(sizeof(Dims32) == 36 && sizeof(Dims64) == 72, "nvinfer1::Dims has these sizes");
+
+// nvonnxparser::SubGraphCollection_t of TensorRT 8 and 10, which the parser fills and we delete: a class of the C++
+// library's. libstdc++'s vector is three pointers under either of its ABIs, and both sides take memory from malloc.
+using SubGraph = std::pair<std::vector<std::size_t>, bool>;
+using SubGraphs = std::vector<SubGraph>;
+static_assert(sizeof(SubGraphs) == 24 && sizeof(SubGraph) == 32, "std::vector and std::pair have these sizes");
 
 using Shape = std::vector<std::int64_t>;
 

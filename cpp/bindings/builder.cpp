@@ -7,6 +7,7 @@
 
 #include "bindings.hpp"
 #include "tf2trt/error.hpp"
+#include "tf2trt/support.hpp"
 
 namespace tf2trt::bindings {
 namespace {
@@ -108,6 +109,23 @@ void bind_builder(py::module_& module) {
                                return lines;
                              })
       .def_readonly("seconds", &BuildResult::seconds);
+
+  py::class_<UnsupportedNode>(module, "UnsupportedNode")
+      .def_readonly("index", &UnsupportedNode::index)
+      .def_readonly("name", &UnsupportedNode::name)
+      .def_readonly("op_type", &UnsupportedNode::op_type)
+      .def_readonly("domain", &UnsupportedNode::domain)
+      .def_readonly("origin", &UnsupportedNode::origin)
+      .def_readonly("reason", &UnsupportedNode::reason);
+
+  py::class_<Support>(module, "Support")
+      .def_readonly("supported", &Support::supported)
+      .def_readonly("nodes", &Support::nodes)
+      .def_readonly("unsupported", &Support::unsupported)
+      .def_readonly("reason", &Support::reason);
+
+  module.def("supports", &supports, py::arg("library"), py::arg("onnx_path"),
+             py::arg("plugin_libraries") = std::vector<std::string>{}, py::call_guard<py::gil_scoped_release>());
 
   module.def("build", &build_released, py::arg("library"), py::arg("onnx_path"), py::arg("options"),
              py::arg("progress") = Progress{});

@@ -200,15 +200,6 @@ std::vector<char> serialize_timing_cache(abi::Api const& api, void* config) {
   return memory ? bytes_of_memory(api, memory.get()) : std::vector<char>{};
 }
 
-abi::Owned create_network(abi::Api const& api, void* builder) {
-  // From 10 on a network always has an explicit batch; the flag is kept there, without effect, until it is gone.
-  std::uint32_t flags = 0;
-  if (api.generation() == 8) {
-    flags = 1U << static_cast<unsigned>(api.value(Value::NetworkDefinitionCreationFlag_kEXPLICIT_BATCH));
-  }
-  return create(call<Method::VBuilder_createNetworkV2>(api, builder, flags), "INetworkDefinition");
-}
-
 }  // namespace
 
 BuildResult build(Library const& library, std::string const& onnx_path, BuilderOptions const& options,
@@ -219,7 +210,7 @@ BuildResult build(Library const& library, std::string const& onnx_path, BuilderO
   LogCapture const log;
   // Deleted in the opposite order: TensorRT wants the builder to go last.
   abi::Owned const builder = state.make_builder();
-  abi::Owned const network = create_network(api, builder.get());
+  abi::Owned const network = detail::make_network(api, builder.get());
   auto const nodes = scan_onnx(onnx_path);
   auto const plugins = detail::plugins_for_network(library, onnx_path, nodes, options.plugin_libraries);
   abi::Owned const parser = detail::parse_onnx(state, network.get(), onnx_path, nodes);

@@ -12,13 +12,16 @@
 namespace tf2trt {
 namespace {
 
-// ModelProto, GraphProto, NodeProto and FunctionProto.
+// ModelProto, GraphProto, NodeProto, StringStringEntryProto and FunctionProto.
 constexpr std::uint32_t kModelIrVersion = 1;
 constexpr std::uint32_t kModelGraph = 7;
 constexpr std::uint32_t kGraphNode = 1;
 constexpr std::uint32_t kNodeName = 3;
 constexpr std::uint32_t kNodeOpType = 4;
 constexpr std::uint32_t kNodeDomain = 7;
+constexpr std::uint32_t kNodeMetadata = 9;
+constexpr std::uint32_t kEntryKey = 1;
+constexpr std::uint32_t kEntryValue = 2;
 constexpr std::uint32_t kModelFunctions = 25;
 constexpr std::uint32_t kFunctionDomain = 10;
 
@@ -85,28 +88,41 @@ class Message {
   std::string_view rest_;
 };
 
+struct Entry {
+  std::string_view key;
+  std::string_view value;
+};
+
+Entry read_entry(std::string_view bytes) {
+  Entry entry;
+  for (Message message(bytes); auto field = message.next();) {
+    if (field->number == kEntryKey) entry.key = field->bytes;
+    if (field->number == kEntryValue) entry.value = field->bytes;
+  }
+  return entry;
+}
+
+std::string describe_origin(std::string const& layer, std::string const& op) {
+  if (layer.empty()) return op.empty() ? "" : "op " + op;
+  return "layer " + layer + (op.empty() ? "" : " (op " + op + ")");
+}
+
 OnnxNode read_node(std::string_view bytes) {
   OnnxNode node;
+  std::string layer;
+  std::string op;
   for (Message message(bytes); auto field = message.next();) {
     if (field->number == kNodeName) node.name = field->bytes;
     if (field->number == kNodeOpType) node.op_type = field->bytes;
     if (field->number == kNodeDomain) node.domain = field->bytes;
+    if (field->number == kNodeMetadata) {
+      auto const [key, value] = read_entry(field->bytes);
+      if (key == "tf2trt.layer") layer = value;
+      if (key == "tf2trt.op") op = value;
+    }
   }
+  node.origin = describe_origin(layer, op);
   return node;
-}
-
-std::string read_file(std::string const& path) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) {
-    throw Error(ErrorKind::kOnnx, path + ": no such file",
-                {"", "an ONNX file", "tf2trt export MODEL -o m.onnx writes one"});
-  }
-  std::ifstream file(path, std::ios::binary);
-  std::string bytes(std::filesystem::file_size(path), '\0');
-  if (!file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) {
-    throw Error(ErrorKind::kOnnx, path + ": cannot be read");
-  }
-  return bytes;
 }
 
 bool is_function_of(Field const& field, std::string const& domain) {
@@ -125,8 +141,22 @@ bool is_function_of(Field const& field, std::string const& domain) {
 
 }  // namespace
 
+std::string read_onnx(std::string const& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) {
+    throw Error(ErrorKind::kOnnx, path + ": no such file",
+                {"", "an ONNX file", "tf2trt export MODEL -o m.onnx writes one"});
+  }
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes(std::filesystem::file_size(path), '\0');
+  if (!file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) {
+    throw Error(ErrorKind::kOnnx, path + ": cannot be read");
+  }
+  return bytes;
+}
+
 std::vector<OnnxNode> scan_onnx(std::string const& path) {
-  std::string const bytes = read_file(path);
+  std::string const bytes = read_onnx(path);
   std::vector<OnnxNode> nodes;
   bool has_version = false;
   bool has_graph = false;
@@ -151,7 +181,7 @@ std::vector<OnnxNode> scan_onnx(std::string const& path) {
 }
 
 std::string onnx_without_functions(std::string const& path, std::string const& domain) {
-  std::string const bytes = read_file(path);
+  std::string const bytes = read_onnx(path);
   std::string kept;
   try {
     bool has_one = false;

@@ -2,6 +2,7 @@
 
 #include "abi/call.hpp"
 #include "dtype.hpp"
+#include "parser_words.hpp"
 #include "plugins.hpp"
 #include "tf2trt/error.hpp"
 #include "tf2trt/logger.hpp"
@@ -15,38 +16,29 @@ using abi::Method;
 
 namespace {
 
-constexpr int kErrorsShown = 4;
+constexpr std::size_t kErrorsShown = 4;
 
 // "node conv1/Relu (operator Relu)". TensorRT 8 only gives the node's number; the file itself has the rest.
-std::string describe_node(abi::Api const& api, void const* error, std::vector<OnnxNode> const& nodes) {
-  int const index = call<Method::IParserError_node>(api, error);
-  std::string name;
-  std::string op_type;
-  if (api.has(Method::IParserError_nodeName)) {
-    char const* text = call<Method::IParserError_nodeName>(api, error);
-    char const* op = call<Method::IParserError_nodeOperator>(api, error);
-    name = text == nullptr ? "" : text;
-    op_type = op == nullptr ? "" : op;
-  }
-  if (index >= 0 && static_cast<std::size_t>(index) < nodes.size()) {
-    auto const& node = nodes[static_cast<std::size_t>(index)];
+std::string describe_node(ParserError const& error, std::vector<OnnxNode> const& nodes) {
+  std::string name = error.name;
+  std::string op_type = error.op_type;
+  if (error.node >= 0 && static_cast<std::size_t>(error.node) < nodes.size()) {
+    auto const& node = nodes[static_cast<std::size_t>(error.node)];
     if (op_type.empty()) op_type = node.op_type;
     if (name.empty()) name = node.name;
   }
-  if (op_type.empty()) return "model";
-  return "node \"" + (name.empty() ? "#" + std::to_string(index) : name) + "\" (operator " + op_type + ")";
+  if (op_type.empty()) return error.input.empty() ? "model" : "input \"" + error.input + "\"";
+  return "node \"" + (name.empty() ? "#" + std::to_string(error.node) : name) + "\" (operator " + op_type + ")";
 }
 
 std::string describe_errors(abi::Api const& api, void* parser, std::vector<OnnxNode> const& nodes) {
   std::string text;
-  int const count = call<Method::IParser_getNbErrors>(api, parser);
-  for (int i = 0; i < count && i < kErrorsShown; ++i) {
-    void const* error = call<Method::IParser_getError>(api, parser, i);
-    if (error == nullptr) continue;
-    char const* words = call<Method::IParserError_desc>(api, error);
-    text += "\n  " + describe_node(api, error, nodes) + ": " + (words == nullptr ? "" : words);
+  auto const errors = parser_errors(api, parser);
+  for (std::size_t i = 0; i < errors.size() && i < kErrorsShown; ++i) {
+    auto const& words = errors[i].words;
+    text += "\n  " + describe_node(errors[i], nodes) + ": " + (words.empty() ? "not supported" : words);
   }
-  if (count > kErrorsShown) text += "\n  ... and " + std::to_string(count - kErrorsShown) + " more";
+  if (errors.size() > kErrorsShown) text += "\n  ... and " + std::to_string(errors.size() - kErrorsShown) + " more";
   return text;
 }
 
@@ -57,17 +49,6 @@ std::string plugin_errors(LogCapture const& log) {
     if (line.text.rfind("plugin ", 0) == 0) text += "\n  " + line.text;
   }
   return text;
-}
-
-// From 10 on the parser takes an operator's function, where the file has one, before it looks for a plugin: the
-// functions of those operators that are plugins stay out of its sight.
-bool parse(abi::Api const& api, void* parser, std::string const& path, std::vector<OnnxNode> const& nodes) {
-  bool const has_plugins = api.generation() > 8 && !plugin_operators(nodes).empty();
-  std::string const bytes = has_plugins ? onnx_without_functions(path, kPluginDomain) : "";
-  if (!bytes.empty()) {
-    return call<Method::IParser_parse>(api, parser, static_cast<void const*>(bytes.data()), bytes.size(), path.c_str());
-  }
-  return call<Method::IParser_parseFromFile>(api, parser, path.c_str(), static_cast<int>(Severity::kWarning));
 }
 
 TensorInfo describe_tensor(abi::Api const& api, void* tensor, bool is_input) {
@@ -82,12 +63,36 @@ TensorInfo describe_tensor(abi::Api const& api, void* tensor, bool is_input) {
 
 }  // namespace
 
+abi::Owned make_network(abi::Api const& api, void* builder) {
+  // From 10 on a network always has an explicit batch; the flag is kept there, without effect, until it is gone.
+  std::uint32_t flags = 0;
+  if (api.generation() == 8) {
+    flags = 1U << static_cast<unsigned>(api.value(abi::Value::NetworkDefinitionCreationFlag_kEXPLICIT_BATCH));
+  }
+  void* network = call<Method::VBuilder_createNetworkV2>(api, builder, flags);
+  if (network == nullptr) throw Error(ErrorKind::kBuild, "INetworkDefinition could not be created");
+  return abi::Owned(network);
+}
+
+std::string without_plugin_functions(abi::Api const& api, std::string const& path, std::vector<OnnxNode> const& nodes) {
+  bool const has_plugins = api.generation() > 8 && !plugin_operators(nodes).empty();
+  return has_plugins ? onnx_without_functions(path, kPluginDomain) : "";
+}
+
+bool try_parse(abi::Api const& api, void* parser, std::string const& path, std::vector<OnnxNode> const& nodes) {
+  std::string const bytes = without_plugin_functions(api, path, nodes);
+  if (!bytes.empty()) {
+    return call<Method::IParser_parse>(api, parser, static_cast<void const*>(bytes.data()), bytes.size(), path.c_str());
+  }
+  return call<Method::IParser_parseFromFile>(api, parser, path.c_str(), static_cast<int>(Severity::kWarning));
+}
+
 abi::Owned parse_onnx(Library::State const& library, void* network, std::string const& path,
                       std::vector<OnnxNode> const& nodes) {
   abi::Api const& api = library.api;
   abi::Owned parser = library.make_parser(network);
   LogCapture const log;
-  if (!parse(api, parser.get(), path, nodes)) {
+  if (!try_parse(api, parser.get(), path, nodes)) {
     std::string const errors = describe_errors(api, parser.get(), nodes) + plugin_errors(log);
     throw Error(ErrorKind::kOnnx, path + ": TensorRT cannot parse it" + (errors.empty() ? log.errors() : errors),
                 {"",

@@ -12,8 +12,19 @@
 
 namespace tf2trt::detail {
 
-// Parses `path`, whose nodes are given, into `network`. The parser is returned because it owns the weights that the
-// network points to. Throws Error(kOnnx), naming the node and the operator.
+// An empty INetworkDefinition, of an explicit batch. Throws Error(kBuild).
+abi::Owned make_network(abi::Api const& api, void* builder);
+
+// The model as the parser is to see it. From 10 on the parser takes an operator's function, where the file has one,
+// before it looks for a plugin: the functions of those operators that are plugins are left out. "" where nothing is to
+// be left out, so that the file itself will do.
+std::string without_plugin_functions(abi::Api const& api, std::string const& path, std::vector<OnnxNode> const& nodes);
+
+// Parses `path`, whose nodes are given, into `network`; false where TensorRT cannot, and the parser has the errors.
+bool try_parse(abi::Api const& api, void* parser, std::string const& path, std::vector<OnnxNode> const& nodes);
+
+// The same, or throws Error(kOnnx), naming the node and the operator. The parser is returned because it owns the
+// weights that the network points to.
 abi::Owned parse_onnx(Library::State const& library, void* network, std::string const& path,
                       std::vector<OnnxNode> const& nodes);
 

@@ -56,6 +56,28 @@ TEST_F(OnnxTest, FieldsOfEveryWireTypeArePassedOver) {
   EXPECT_EQ(nodes[0].op_type, "Relu");
 }
 
+TEST_F(OnnxTest, OriginsAreReadFromTheMetadata) {
+  using Metadata = std::vector<std::pair<std::string, std::string>>;
+  std::vector<std::pair<Metadata, std::string>> const cases = {
+      {{}, ""},
+      {{{"tf2trt.layer", "conv1"}}, "layer conv1"},
+      {{{"tf2trt.op", "Conv2D"}}, "op Conv2D"},
+      {{{"namespace", "a/b"}, {"tf2trt.op", "Conv2D"}, {"tf2trt.layer", "conv1"}}, "layer conv1 (op Conv2D)"},
+      {{{"tf2trt.layers", "conv1"}, {"layer", "conv1"}, {"", "conv1"}}, ""},
+      {{{"tf2trt.layer", ""}, {"tf2trt.op", ""}}, ""}};
+  test::GraphText graph;
+  for (auto const& [metadata, origin] : cases) graph.nodes.push_back({"Relu", "r", {"x"}, {"y"}, "", {}, metadata});
+  auto const nodes = scan_onnx(write(test::onnx_model(graph)));
+  ASSERT_EQ(nodes.size(), cases.size());
+  for (std::size_t i = 0; i < cases.size(); ++i) EXPECT_EQ(nodes[i].origin, cases[i].second) << i;
+}
+
+TEST_F(OnnxTest, TheFileIsReadAsItIs) {
+  std::string const bytes = test::onnx_model(test::small_graph()) + std::string(1, '\0');
+  EXPECT_EQ(read_onnx(write(bytes)), bytes);
+  EXPECT_TRUE(throws(ErrorKind::kOnnx, {"no such file"}, [] { (void)read_onnx("/no/such/m.onnx"); }));
+}
+
 // The graph is the last field, so no shorter file is a whole model.
 TEST_F(OnnxTest, TruncatedAtEveryLength) {
   std::string const bytes = test::onnx_model(test::small_graph());

@@ -1,5 +1,5 @@
 // The plugin registry of a fake TensorRT, with NVIDIA's slots for the version in FAKE_NUMBER, and the logger that its
-// plugins are told of. Included by fake_tensorrt.cpp alone.
+// plugins are told of. Included by the sources of fakes alone.
 #pragma once
 
 #include <dlfcn.h>

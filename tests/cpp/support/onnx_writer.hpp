@@ -78,6 +78,8 @@ struct NodeText {
   std::vector<std::string> outputs;
   std::string domain;
   std::vector<std::pair<std::string, float>> attributes;
+  // So that it may be left out. NOLINTNEXTLINE(readability-redundant-member-init)
+  std::vector<std::pair<std::string, std::string>> metadata = {};
 };
 
 inline Proto onnx_node(NodeText const& text) {
@@ -91,6 +93,7 @@ inline Proto onnx_node(NodeText const& text) {
     node.message(5, Proto().text(1, name).real(2, value).integer(20, kAttributeFloat));
   }
   if (!text.domain.empty()) node.text(7, text.domain);
+  for (auto const& [key, value] : text.metadata) node.message(9, Proto().text(1, key).text(2, value));
   return node;
 }
 
