@@ -104,8 +104,8 @@ class Sidecar:
                 "version_compatible": self.version_compatible,
             },
             "device": device,
-            "inputs": [_spec_to_json(spec) for spec in self.inputs],
-            "outputs": [_spec_to_json(spec) for spec in self.outputs],
+            "inputs": [spec.to_json() for spec in self.inputs],
+            "outputs": [spec.to_json() for spec in self.outputs],
             "profiles": [{name: _range_to_json(shapes) for name, shapes in entry.items()} for entry in self.profiles],
             "precision": {"asked": self.precision_asked, "found": dict(self.precision_found)},
             "plugins": [dict(plugin) for plugin in self.plugins],
@@ -190,10 +190,6 @@ def _damaged(path: Path, error: Exception) -> EngineError:
         received=f"{type(error).__name__}: {error}",
         hint="build the engine again, or remove this file to load the engine without its checks",
     )
-
-
-def _spec_to_json(spec: TensorSpec) -> Dict[str, Any]:
-    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}
 
 
 def _spec_from_json(value: Mapping[str, Any]) -> TensorSpec:

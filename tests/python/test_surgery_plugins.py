@@ -248,16 +248,6 @@ LEFT = {
         "INT32; the plugin takes FP32 and FP16",
     ),
     "axes that are an input": ([("x", FLOAT, ["n", 6]), ("axis", INT64, [1])], dense(), None),
-    "a shape from elsewhere": (
-        [("x", FLOAT, ["n", 6]), ("other", FLOAT, ["n", 1])],
-        [
-            ("ReduceL2", ["x"], "l", {"axes": [1]}),
-            ("Shape", ["other"], "s"),
-            ("Expand", ["l", "s"], "e"),
-            ("Div", ["x", "e"], "y"),
-        ],
-        "it reads more than its input",
-    ),
     "FP16 before opset 15": (
         [("x", HALF, ["n", 6])],
         [("ReduceL2", ["x"], "l", {"axes": [1]}), ("Div", ["x", "l"], "y")],
@@ -275,6 +265,20 @@ def test_what_cannot_be_replaced(tmp_path, kind):
     assert notes[0] == "0 l2 normalisations"
     assert "L2Normalize" not in [node.op_type for node in nodes]
     assert [why in note for note in notes[1:]] == ([True] if why else [])
+
+
+def test_what_reads_more_than_its_input_is_left_alone(tmp_path):
+    steps = [
+        ("ReduceL2", ["x"], "l", {"axes": [1]}),
+        ("Shape", ["other"], "s"),
+        ("Expand", ["l", "s"], "e"),
+        ("Div", ["x", "e"], "y"),
+    ]
+    save(tmp_path / "in.onnx", steps, [("x", FLOAT, ["n", 6]), ("other", FLOAT, ["n", 1])])
+    notes = []
+    l2_normalize.l2_normalize(read(tmp_path / "in.onnx"), notes)  # by itself: other passes take the Expand out
+    assert notes[0] == "0 l2 normalisations"
+    assert "it reads more than its input" in notes[1]
 
 
 @pytest.mark.parametrize(("attribute", "value"), [("epsilon", 1e-6), ("axes", [0]), ("lp_normalization", 1)])
@@ -318,7 +322,7 @@ def test_simplified_twice_and_in_fp16(tmp_path, opset):
     once, twice, half, again = (tmp_path / f"{name}.onnx" for name in ("once", "twice", "half", "again"))
     simplify(source, once, plugins=["l2_normalize"])
     report = simplify(once, twice, plugins=["l2_normalize"])
-    assert [step.changed for step in report.passes] == [0, 0, 0, 0]
+    assert not any(step.changed for step in report.passes)
     assert read(once).functions == read(twice).functions
     assert len(read(once).functions) == 1
     assert read(once).ir_version == 9

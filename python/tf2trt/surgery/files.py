@@ -10,7 +10,7 @@ from tf2trt.errors import OnnxError
 from tf2trt.extras import require
 from tf2trt.files import atomic_write
 
-__all__ = ["check_model", "is_large", "read_model", "weight_bytes", "write_model"]
+__all__ = ["check_model", "has_weights_beside", "is_large", "read_model", "weight_bytes", "write_model"]
 
 PathLike = Union[str, "os.PathLike[str]"]
 _ONE_FILE = 1_800_000_000  # bytes of weights; protobuf stops at 2 GiB, and the graph needs room too
@@ -40,6 +40,13 @@ def read_model(path: PathLike) -> Any:
     return model
 
 
+def has_weights_beside(path: PathLike) -> bool:
+    """Whether some of the main graph's weights lie in files beside ``path``, a readable ONNX file."""
+    onnx = require("onnx", "export")
+    model = onnx.load(str(path), load_external_data=False)
+    return any(onnx.external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer)
+
+
 def check_model(model: Any) -> None:
     """ONNX's own checker, where the model is not too large for it (it serialises the model: 2 GiB at most).
 
@@ -60,8 +67,8 @@ def is_large(model: Any) -> bool:
     return weight_bytes(model) >= _ONE_FILE
 
 
-def write_model(model: Any, path: PathLike) -> None:
-    """Writes a model whole or not at all; from 1.8 GB on with its weights in ``NAME.onnx.data`` beside it.
+def write_model(model: Any, path: PathLike, *, beside: bool = False) -> None:
+    """Writes a model whole or not at all; from 1.8 GB on, or with ``beside``, its weights in ``NAME.onnx.data``.
 
     Changes ``model`` in the latter case: its tensors then point to that file.
 
@@ -69,7 +76,7 @@ def write_model(model: Any, path: PathLike) -> None:
         OutputError: a file cannot be written.
     """
     target = Path(path)
-    if is_large(model):
+    if beside or is_large(model):
         _write_weights(model, target.with_name(target.name + ".data"))
     atomic_write(target, model.SerializeToString())
 

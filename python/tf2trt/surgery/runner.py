@@ -6,61 +6,99 @@ import contextlib
 import os
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
-from typing import Any, Iterator, List, Sequence, Tuple, Union
+from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
 from tf2trt.errors import SurgeryError, Tf2TrtError, UsageError
 from tf2trt.extras import require
 from tf2trt.files import check_writable
-from tf2trt.surgery.files import check_model, read_model, write_model
+from tf2trt.surgery.collapse import collapse
+from tf2trt.surgery.files import check_model, has_weights_beside, read_model, write_model
+from tf2trt.surgery.interface import Interface, apply_interface
+from tf2trt.surgery.options import SurgeryOptions
 from tf2trt.surgery.origin import carry_origins, find_origins
 from tf2trt.surgery.passes import PASSES, PLUGINS, Pass
 from tf2trt.surgery.plugins.functions import DOMAIN
 from tf2trt.surgery.plugins.lower import lower_model
-from tf2trt.surgery.report import PassReport, SurgeryReport
+from tf2trt.surgery.report import PassReport, SurgeryReport, make_report
+from tf2trt.surgery.user_rewrites import load_rewrites
+from tf2trt.surgery.whole_graph import WholeGraph
 
-__all__ = ["check_plugin_names", "lower_plugins", "run_pass", "simplify"]
+__all__ = ["check_options", "check_plugin_names", "lower_plugins", "run_pass", "simplify"]
 
 PathLike = Union[str, "os.PathLike[str]"]
+_TOLERANCE = 1e-5  # of the whole model's results, by relative_error; more where rounding alone does more
 
 
-def simplify(source: PathLike, output: PathLike, *, plugins: Sequence[str] = ()) -> SurgeryReport:
-    """Folds constants and removes nodes without effect; the model computes the same, under the same names.
+def simplify(
+    source: PathLike, output: PathLike, options: Optional[SurgeryOptions] = None, *, plugins: Sequence[str] = ()
+) -> SurgeryReport:
+    """Rewrites a model for TensorRT; it computes the same, under the same names, but for what ``options`` change.
 
     Args:
         source: an ONNX file, its weights inside or beside it.
-        output: the ONNX file to write, whole or not at all; may be ``source``. Models over 1.8 GB keep their weights
-            in ``OUTPUT.data``.
+        output: the ONNX file to write, whole or not at all; may be ``source``. Weights that lay beside ``source``, and
+            those of models over 1.8 GB, lie in ``OUTPUT.data``.
+        options: other inputs and outputs, sub-graphs to collapse, rewrites of the user's; by default none.
         plugins: what is to become a plugin of ours: ``"l2_normalize"``, ``"leaky_relu"``. Each pattern found becomes
             one node of domain ``tf2trt``, after its result and the whole model's were compared in ONNX Runtime; an
             ONNX function in the file says what the node computes, so the file runs there as before. By default
             nothing, and :func:`lower_plugins` is the way back.
 
     Returns:
-        a report of each pass; its ``notes`` say how many patterns became plugins, and which did not and why.
+        a report of each pass, and how far the model's results in ONNX Runtime are from those before the passes.
 
     Raises:
-        UsageError: ``plugins`` names what is not there.
+        UsageError: ``options`` or ``plugins`` name what is not there.
         OnnxError: ``source`` cannot be read.
         OutputError: ``output`` cannot be written; found before any work is done.
-        SurgeryError: a pass failed, or a plugin computes something else; the message names the pass or the node.
+        SurgeryError: a pass failed, or the model computes something else after the passes, or a plugin does; the
+            message names the pass or the node.
         MissingExtraError: onnx, onnx-graphsurgeon (extra ``export``) or ONNX Runtime (``verify``) is missing.
     """
-    check_plugin_names(plugins)
+    started = time.perf_counter()
+    given = options or SurgeryOptions()
+    of_user = check_options(given, plugins)
     check_writable(Path(output))
     require("onnx_graphsurgeon", "export")
     model = read_model(source)
+    beside = has_weights_beside(source)
     before = len(model.graph.node)
     reports: List[PassReport] = []
+    if given.interface:
+        model, report = _run_interface(given.interface, model)
+        reports.append(report)
+    whole = WholeGraph(model, _TOLERANCE)
     for name, rewrite in PASSES:
         model, report = run_pass(name, rewrite, model)
         reports.append(report)
-    for name, rewrite in PLUGINS:
-        if name in plugins:
-            model, report = run_pass(name, rewrite, model)
-            reports.append(report)
-    write_model(model, output)
-    return SurgeryReport(tuple(reports), before, len(model.graph.node))
+    error = whole.compare(model)
+    for name, rewrite in [*of_user, *(item for item in PLUGINS if item[0] in plugins)]:
+        model, report = run_pass(name, rewrite, model)
+        reports.append(report)
+    write_model(model, output, beside=beside)
+    seconds = time.perf_counter() - started
+    return make_report(reports, before, model, seconds, error, whole.reason)
+
+
+def check_options(options: SurgeryOptions, plugins: Sequence[str] = ()) -> List[Tuple[str, Pass]]:
+    """For callers with long work before :func:`simplify`: whatever can be seen without the model.
+
+    Returns:
+        the passes that ``options`` ask for, with their names.
+
+    Raises:
+        UsageError: ``plugins`` names what is not there, or a file of rewrites is missing, cannot be imported or holds
+            none.
+    """
+    check_plugin_names(plugins)
+    passes: List[Tuple[str, Pass]] = []
+    for item in options.collapses:
+        passes.append((f"collapse {item.op}", partial(collapse, item)))
+    for path in options.rewrites:
+        passes.extend(load_rewrites(path))
+    return passes
 
 
 def check_plugin_names(plugins: Sequence[str]) -> None:
@@ -93,8 +131,8 @@ def lower_plugins(source: PathLike, output: PathLike) -> SurgeryReport:
     model = read_model(source)
     before = len(model.graph.node)
     model, report = run_pass("lower_plugins", lower_model, model)
-    write_model(model, output)
-    return SurgeryReport((report,), before, len(model.graph.node))
+    write_model(model, output, beside=has_weights_beside(source))
+    return make_report([report], before, model, report.seconds)
 
 
 def run_pass(name: str, rewrite: Pass, model: Any) -> Tuple[Any, PassReport]:
@@ -136,6 +174,20 @@ def run_pass(name: str, rewrite: Pass, model: Any) -> Tuple[Any, PassReport]:
     new_nodes = Counter((node.op_type, node.name) for node in model.graph.node)
     changed = sum(((old_nodes - new_nodes) + (new_nodes - old_nodes)).values())
     return model, PassReport(name, changed, time.perf_counter() - started, tuple(notes))
+
+
+def _run_interface(interface: Interface, model: Any) -> Tuple[Any, PassReport]:
+    """:func:`apply_interface` as a pass: it alone may change inputs and outputs."""
+    started = time.perf_counter()
+    notes: List[str] = []
+    before = len(model.graph.node)
+    model = apply_interface(model, interface, notes)
+    try:
+        check_model(model)
+    except Exception as error:
+        raise SurgeryError("the model with these inputs and outputs is not valid", received=str(error)) from error
+    changed = abs(len(model.graph.node) - before)
+    return model, PassReport("interface", changed, time.perf_counter() - started, tuple(notes))
 
 
 @contextlib.contextmanager
