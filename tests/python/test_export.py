@@ -60,7 +60,9 @@ def test_a_missing_package_is_answered_with_the_pip_command(tmp_path, monkeypatc
 def test_a_path_without_a_model(tmp_path, name):
     (tmp_path / "folder").mkdir()
     (tmp_path / "text.txt").write_text("hello")
-    with pytest.raises(ExportError, match=r"expected: a SavedModel folder .* \.keras file or an \.h5 file"):
+    with pytest.raises(
+        ExportError, match=r"expected: a SavedModel folder .* \.keras file or an \.h5 file, a frozen graph"
+    ):
         export(tmp_path / name, tmp_path / "m.onnx")
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import Any, Iterator, Sequence
 
 import numpy as np
 
 from tf2trt.errors import ExportError, VerificationError
-from tf2trt.export.source import Source, brief
+from tf2trt.export.source import Progress, Source, brief
 from tf2trt.extras import require
 from tf2trt.numerics import random_inputs, relative_error
 from tf2trt.specs import TensorSpec
@@ -18,8 +19,19 @@ __all__ = ["check"]
 _BATCHES = (1, 3)  # one and more than one: a batch extent that was frozen, or broadcast, shows in one of them
 
 
-def check(tensorflow: Any, source: Source, specs: Sequence[TensorSpec], model: Any, tolerance: float) -> float:
-    """Runs ``source`` and ``model`` on the same random inputs; with two batch sizes where the batch is dynamic.
+def check(
+    tensorflow: Any,
+    source: Source,
+    specs: Sequence[TensorSpec],
+    path: Path,
+    tolerance: float,
+    progress: Progress,
+    *,
+    sparing: bool = False,
+) -> float:
+    """Runs ``source`` and the ONNX file on the same random inputs; with two batch sizes where the batch is dynamic.
+
+    ``sparing`` keeps ONNX Runtime from making copies of the weights to be faster.
 
     Returns:
         the largest ``||onnx - tensorflow|| / ||tensorflow||`` of any output.
@@ -31,17 +43,20 @@ def check(tensorflow: Any, source: Source, specs: Sequence[TensorSpec], model: A
     runtime = require("onnxruntime", "verify")
     options = runtime.SessionOptions()
     options.log_severity_level = 3
+    if sparing:
+        options.add_session_config_entry("session.disable_prepacking", "1")
+        options.enable_cpu_mem_arena = False
     try:
-        session = runtime.InferenceSession(
-            model.SerializeToString(), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        session = runtime.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ExportError("ONNX Runtime cannot load the exported model", received=brief(error)) from error
-    names = [value.name for value in model.graph.output]
-    kept = {value.name for value in model.graph.input}
+    names = [value.name for value in session.get_outputs()]
+    kept = {value.name for value in session.get_inputs()}
     worst = 0.0
     dynamic = any(spec.shape and spec.shape[0] < 0 for spec in specs)
-    for batch in _BATCHES if dynamic else _BATCHES[:1]:
+    batches = _BATCHES if dynamic else _BATCHES[:1]
+    for done, batch in enumerate(batches):
+        progress("checking", done, len(batches))
         feed = random_inputs(specs, batch)
         references = _reference(tensorflow, source, feed)
         try:
@@ -52,6 +67,7 @@ def check(tensorflow: Any, source: Source, specs: Sequence[TensorSpec], model: A
             ) from error
         for name, result, reference in zip(names, results, references):
             worst = max(worst, _compare(name, result, reference, tolerance, _shapes(feed)))
+    progress("checking", len(batches), len(batches))
     return worst
 
 

@@ -49,7 +49,7 @@ def source(tensorflow: Any, function: Any, inputs: Optional[Mapping[str, Any]]) 
         )
         return flatten_outputs(function(*new_args, **new_kwargs))
 
-    return Source("function", name, tuple(named), run)
+    return Source("function", name, tuple(named), run, f"tf.function {name!r}")
 
 
 def _specs_by_parameter(tensorflow: Any, function: Any, name: str, inputs: Optional[Mapping[str, Any]]) -> Any:

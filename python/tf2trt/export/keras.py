@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -21,6 +22,9 @@ from tf2trt.specs import TensorSpec
 __all__ = ["SUFFIXES", "is_keras", "load", "source"]
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
+
+# Keras 3: Could not locate class 'Scale'. Keras 2: Unknown layer: 'Scale'.
+_MISSING = re.compile(r"(?:Could not locate (?:class|function)|Unknown [\w ]+:) '?([\w.>]+)'?")
 
 
 def is_keras(model: Any) -> bool:
@@ -41,6 +45,9 @@ def load(path: Path) -> Any:
     try:
         return keras.models.load_model(str(path), compile=False)
     except Exception as error:
+        missing = _MISSING.search(str(error))
+        if missing:
+            raise _missing_class(package, path, missing.group(1)) from error
         raise ExportError(
             f"{package} cannot load {path}",
             received=brief(error),
@@ -49,7 +56,7 @@ def load(path: Path) -> Any:
         ) from error
 
 
-def source(model: Any, inputs: Optional[Mapping[str, Any]]) -> Source:
+def source(model: Any, inputs: Optional[Mapping[str, Any]], file: Optional[Path] = None) -> Source:
     """A Keras model in inference mode. Inputs have the names of the input layers; outputs those of the output layers,
     or the keys where the model returns a dictionary. A model without symbolic inputs (subclassed, or a Sequential
     that was never built) takes its input names and shapes from ``inputs``.
@@ -85,7 +92,26 @@ def source(model: Any, inputs: Optional[Mapping[str, Any]]) -> Source:
             return [(name, tensor) for name, (_, tensor) in zip(names_of_outputs, pairs)]
         return pairs
 
-    return Source("keras", str(getattr(model, "name", "model")), specs, run)
+    name = str(getattr(model, "name", "model"))
+    return Source("keras", name, specs, run, _detected(model, name, file), model=model)
+
+
+def _missing_class(package: str, path: Path, name: str) -> ExportError:
+    return ExportError(
+        f"{package} cannot load {path}: it does not know the class or function {name!r}",
+        received="a file that holds the name of code, and not the code",
+        hint=f"in Python, import your file with {name} (decorated with @keras.saving.register_keras_serializable()), "
+        f"model = {package}.models.load_model({str(path)!r}, custom_objects={{{name!r}: {name}}}) "
+        "and tf2trt.export.export(model, 'm.onnx')",
+    )
+
+
+def _detected(model: Any, name: str, file: Optional[Path]) -> str:
+    packages = [cls.__module__.split(".")[0] for cls in type(model).__mro__]
+    package = next((each for each in packages if each in ("keras", "tf_keras", "tensorflow")), packages[0])
+    version = getattr(sys.modules.get(package), "__version__", "")
+    where = f"file {file.name}" if file else "object"
+    return f"Keras {version} {type(model).__name__} model {name!r} ({where})"
 
 
 Packed = Tuple[Tuple[Any, ...], Dict[str, Any]]

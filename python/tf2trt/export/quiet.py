@@ -12,12 +12,13 @@ from typing import Any, Iterator
 
 from tf2trt.extras import require
 
-__all__ = ["import_tensorflow", "quiet_loggers"]
+__all__ = ["import_tensorflow", "quiet_loggers", "without_chatter"]
 
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-# glog's and absl's prefixes (I0000 00:00:..., 2026-01-01 ...: I tensorflow/...) and the two lines that lack one.
+# glog's and absl's prefixes (I0000 00:00:..., 2026-01-01 ...: I tensorflow/...), TFLite's, and two lines without one.
 _CHATTER = re.compile(
-    rb"^([IWE]\d{4} |\d{4}-\d\d-\d\d .*: [IWE] |WARNING: All log messages before absl|To enable the following )"
+    rb"^([IWE]\d{4} |\d{4}-\d\d-\d\d .*: [IWE] |WARNING: All log messages before absl|To enable the following "
+    rb"|INFO: \w+ TensorFlow Lite )"
 )
 
 
@@ -35,7 +36,7 @@ def import_tensorflow() -> Any:
         return require("tensorflow", "export")
     os.environ[_LEVEL] = "2"
     try:
-        with _without_chatter():
+        with without_chatter():
             tensorflow = require("tensorflow", "export")
             tensorflow.config.list_physical_devices()  # the first look at the devices logs too
             return tensorflow
@@ -60,7 +61,8 @@ def quiet_loggers() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
+def without_chatter() -> Iterator[None]:
+    """While the block runs, takes the lines that TensorFlow's libraries log out of standard error."""
     try:
         sys.stderr.flush()
         saved = os.dup(2)

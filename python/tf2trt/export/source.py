@@ -6,12 +6,25 @@ import re
 from dataclasses import dataclass
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
-from tf2trt.errors import UsageError
+from tf2trt.errors import ExportError, UsageError
 from tf2trt.specs import Shape, TensorSpec, format_shape
 
-__all__ = ["NamedTensors", "Source", "brief", "fix_shapes", "flatten_outputs", "shape_of", "spec_from"]
+__all__ = [
+    "NamedTensors",
+    "Progress",
+    "Source",
+    "brief",
+    "fix_shapes",
+    "flatten_outputs",
+    "refuse_strings",
+    "shape_of",
+    "spec_from",
+]
 
 NamedTensors = List[Tuple[str, Any]]
+Progress = Callable[[str, int, int], None]
+"""Called with a stage's name, what is done of it and what there is to do."""
+_NUMBERS = re.compile(r"^(bool|u?int\d+|b?float\d+\w*)$")
 
 
 @dataclass(frozen=True)
@@ -19,13 +32,20 @@ class Source:
     """A model, ready to be traced (with symbolic tensors) or called (with real ones).
 
     ``run`` takes one tensor for each of ``inputs``, in that order, and returns ``(name, tensor)`` pairs. It holds
-    the model, whose variables TensorFlow would free otherwise.
+    the model, whose variables TensorFlow would free otherwise. ``detected`` says in words what the model is. ``model``
+    is the Keras model, whose layers name the nodes, if it is one. ``convert``, where there is one, takes the inputs and
+    an opset and returns the ``onnx.ModelProto``: for what TensorFlow can run but not trace. ``slack`` is the relative
+    error that is to be expected of a right conversion, where it is more than that of float32.
     """
 
     kind: str
     name: str
     inputs: Tuple[TensorSpec, ...]
     run: Callable[[Sequence[Any]], NamedTensors]
+    detected: str
+    model: Any = None
+    convert: Optional[Callable[[Sequence[TensorSpec], int], Any]] = None
+    slack: float = 0.0
 
 
 def brief(error: BaseException) -> str:
@@ -89,6 +109,23 @@ def fix_shapes(specs: Sequence[TensorSpec], inputs: Optional[Mapping[str, Any]])
             expected="one of " + "; ".join(f"{spec.name} ({format_shape(spec.shape)})" for spec in specs),
         )
     return tuple(fixed)
+
+
+def refuse_strings(name: str, specs: Sequence[TensorSpec]) -> None:
+    """TensorRT has no strings, and ONNX Runtime's random inputs none that mean anything.
+
+    Raises:
+        ExportError: an input is a string, or of another type that holds no numbers; the message names the inputs.
+    """
+    odd = [spec for spec in specs if not _NUMBERS.match(spec.dtype)]
+    if odd:
+        raise ExportError(
+            f"the model {name!r} takes what is not a number",
+            received="; ".join(map(str, odd)),
+            expected="inputs of a boolean, integer or floating-point type",
+            hint="cut the model behind its text processing, and do that part outside: "
+            "export a model or a tf.function that starts at the numbers",
+        )
 
 
 def flatten_outputs(result: Any) -> NamedTensors:
