@@ -16,13 +16,15 @@ from tf2trt import _native, libraries
 from tf2trt.build import BuildOptions, BuildReport, Progress, build_engine
 from tf2trt.errors import DeviceError, OnnxError, PluginError
 from tf2trt.files import check_writable
+from tf2trt.preparation import StageProgress, lowered_copy, prepare, why_no_plugins
 
 if TYPE_CHECKING:
+    from tf2trt.build import SupportReport
     from tf2trt.export import ExportReport
-    from tf2trt.surgery import SurgeryReport
+    from tf2trt.surgery import SurgeryOptions, SurgeryReport
     from tf2trt.verify import VerifyReport
 
-__all__ = ["ConvertReport", "build_for", "convert", "why_no_plugins", "why_not_run"]
+__all__ = ["ConvertReport", "build_for", "convert", "why_not_run"]
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -42,6 +44,7 @@ class ConvertReport:
 
     export: ExportReport
     surgery: SurgeryReport
+    support: SupportReport
     build: BuildReport
     verify: Optional[VerifyReport]
     not_run: Optional[str]
@@ -52,6 +55,7 @@ class ConvertReport:
         return {
             "export": self.export.to_json(),
             "surgery": self.surgery.to_json(),
+            "support": self.support.to_json(),
             "build": self.build.to_json(),
             "verify": self.verify.to_json() if self.verify else None,
             "not_run": self.not_run,
@@ -63,34 +67,39 @@ def convert(
     model: Any,
     output: PathLike,
     options: BuildOptions = BuildOptions(),
+    surgery: Optional[SurgeryOptions] = None,
     *,
     signature: Optional[str] = None,
     inputs: Optional[Mapping[str, Any]] = None,
+    outputs: Optional[Sequence[str]] = None,
+    tags: Optional[Sequence[str]] = None,
     opset: Optional[int] = None,
     check: bool = True,
     tolerance: float = 1e-4,
     keep_onnx: Optional[PathLike] = None,
     plugins: Optional[Sequence[str]] = None,
     library: Optional[_native.Library] = None,
+    stages: Optional[StageProgress] = None,
     progress: Optional[Progress] = None,
 ) -> ConvertReport:
-    """Exports ``model``, simplifies the graph, builds ``output`` and, where there is a GPU, compares the engine with
-    ONNX Runtime on random inputs.
+    """Exports ``model``, rewrites the graph, asks TensorRT whether it takes all of it, builds ``output`` and, where
+    there is a GPU, compares the engine with ONNX Runtime on random inputs.
 
-    ``signature``, ``inputs``, ``opset``, ``check`` and ``tolerance`` are :func:`tf2trt.export.export`'s;
-    ``keep_onnx`` is a file for the simplified ONNX graph, which is otherwise thrown away. ``plugins`` is what becomes a
-    plugin of ours (see :func:`tf2trt.surgery.simplify`): by default ``("l2_normalize",)`` where the TensorRT here
-    takes plugins and tf2trt's plugin library is here, nothing elsewhere.
+    ``surgery``, ``signature``, ``inputs``, ``outputs``, ``tags``, ``opset``, ``check`` and ``tolerance`` are
+    :func:`tf2trt.preparation.prepare`'s; ``keep_onnx`` is a file for the rewritten ONNX graph, which is otherwise
+    thrown away. ``plugins`` is what becomes a plugin of ours (see :func:`tf2trt.surgery.simplify`): by default
+    ``("l2_normalize",)`` where the TensorRT here takes plugins and tf2trt's plugin library is here, nothing elsewhere.
+    ``stages`` is told of the stages before the build, ``progress`` of the build's own.
 
     Raises:
         UsageError: an argument that cannot work, such as an unknown name among ``plugins``.
         PluginError: ``plugins`` were asked for and cannot be had here.
-        ExportError, SurgeryError, OnnxError, BuildError: the stage that failed.
+        ExportError, SurgeryError, OnnxError, BuildError: the stage that failed; before the build, each node that
+            TensorRT does not take is named.
         VerificationError: the engine's outputs differ from ONNX Runtime's.
         OutputError: a file cannot be written; found before any work is done.
     """
-    from tf2trt.export import export
-    from tf2trt.surgery import check_plugin_names, simplify
+    from tf2trt.surgery import check_plugin_names
 
     engine = Path(output)
     check_writable(engine)
@@ -104,16 +113,37 @@ def convert(
         raise PluginError(no_plugins, received=f"plugins {', '.join(plugins)}", hint="leave the plugins out")
     chosen = (() if no_plugins else _DEFAULT_PLUGINS) if plugins is None else tuple(plugins)
     with tempfile.TemporaryDirectory(prefix="tf2trt-") as folder:
-        raw = Path(folder, "exported.onnx")
         onnx = Path(folder, engine.stem + ".onnx") if keep_onnx is None else Path(keep_onnx)
-        exported = export(
-            model, raw, signature=signature, inputs=inputs, opset=opset, check=check, tolerance=tolerance
-        )  # fmt: skip
-        simplified = simplify(raw, onnx, plugins=chosen)
+        prepared = prepare(
+            model,
+            onnx,
+            surgery,
+            library=library,
+            signature=signature,
+            inputs=inputs,
+            outputs=outputs,
+            tags=tags,
+            opset=opset,
+            check=check,
+            tolerance=tolerance,
+            plugins=chosen,
+            plugin_libraries=options.plugin_libraries,
+            progress=stages,
+        )
+        assert prepared.support is not None  # there is a library
+        prepared.support.raise_if_unsupported()
         built = build_for(onnx, engine, options, library=library, progress=progress)
         not_run = why_not_run(library)
         verified = None if not_run else _verify(onnx, engine, options)
-    return ConvertReport(exported, simplified, built, verified, not_run, no_plugins if plugins is None else None)
+    return ConvertReport(
+        prepared.export,
+        prepared.surgery,
+        prepared.support,
+        built,
+        verified,
+        not_run,
+        no_plugins if plugins is None else None,
+    )
 
 
 def build_for(
@@ -133,31 +163,18 @@ def build_for(
     if library is None:
         library = libraries.find(need_builder=True)
     source = Path(onnx)
-    lowered = _native.plugin_operators(str(source)) if why_no_plugins(library) else []
-    to_type = options.precision == "fp16" and library.strongly_typed
-    if not lowered and not to_type:
-        return build_engine(source, output, options, library=library, progress=progress)
-    from tf2trt.surgery import lower_plugins, to_fp16
-
-    if not source.is_file():
-        raise OnnxError(f"there is no ONNX file at {source}", hint="check the path")
     with tempfile.TemporaryDirectory(prefix="tf2trt-") as folder:
-        copy = Path(folder, source.name)
-        if lowered:
-            lower_plugins(source, copy)
-        if to_type:
-            to_fp16(copy if lowered else source, copy)
-        report = build_engine(copy, output, options, library=library, progress=progress)
-    return dataclasses.replace(report, lowered=tuple(lowered))
+        built_from, lowered = lowered_copy(source, folder, library)
+        if options.precision == "fp16" and library.strongly_typed:
+            from tf2trt.surgery import to_fp16
 
-
-def why_no_plugins(library: _native.Library) -> Optional[str]:
-    """Why tf2trt's plugins cannot be used with ``library`` on this machine; None where they can."""
-    if library.kind == "rtx":
-        return f"TensorRT-RTX {library.version_text} takes no plugins"
-    if not _native.find_plugin_library():
-        return "tf2trt's plugin library is not installed: there was no nvcc when tf2trt was"
-    return None
+            if not source.is_file():
+                raise OnnxError(f"there is no ONNX file at {source}", hint="check the path")
+            copy = Path(folder, source.name)
+            to_fp16(built_from, copy)
+            built_from = copy
+        report = build_engine(built_from, output, options, library=library, progress=progress)
+    return dataclasses.replace(report, lowered=lowered)
 
 
 def why_not_run(library: _native.Library) -> Optional[str]:

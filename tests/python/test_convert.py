@@ -44,12 +44,15 @@ def report(keras_file, tmp_path_factory):
 def test_every_stage_reports(report):
     assert report.export.max_rel_error < 1e-4
     assert report.surgery.nodes_after <= report.surgery.nodes_before
+    assert report.surgery.max_rel_error < 1e-5
+    assert report.support.supported
     assert report.build.sidecar == Sidecar.read(report.build.engine)
     assert [spec.name for spec in report.build.sidecar.inputs] == ["x"]
     assert (report.verify is None) == (report.not_run is not None)
     assert set(json.loads(json.dumps(report.to_json()))) == {
         "export",
         "surgery",
+        "support",
         "build",
         "verify",
         "not_run",
@@ -73,7 +76,7 @@ def test_the_command(cli, keras_file, tmp_path):
     shapes = ("--min-shapes", "x:1x6", "--max-shapes", "x:8x6", "--opt-shapes", "x:2x6")
     result = cli("convert", keras_file, "-o", tmp_path / "m.engine", *shapes, "--precision", "fp16")
     assert result.status == 0, result.err
-    assert "relative to TensorFlow" in result.out
+    assert "relative to the model" in result.out
     assert "fp16 asked" in result.out
     assert Sidecar.read(tmp_path / "m.engine").precision_found["float16"] > 0
     library = libraries.find(need_builder=True)

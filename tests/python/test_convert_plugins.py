@@ -126,6 +126,8 @@ def test_convert_makes_them_where_tensorrt_takes_them(monkeypatch, keras_file, t
         handed_over.extend(_native.plugin_operators(str(onnx)))
 
     monkeypatch.setattr(conversion, "why_no_plugins", lambda library: None)
+    verdict = SimpleNamespace(raise_if_unsupported=lambda: None)
+    monkeypatch.setattr("tf2trt.preparation._ask", lambda *_: verdict)  # no such TensorRT is here
     monkeypatch.setattr(conversion, "build_for", build)
     monkeypatch.setattr(conversion, "why_not_run", lambda library: "nothing was built")
     convert(keras_file, tmp_path / "m.engine", plugins=plugins, library=SimpleNamespace(kind="full"))

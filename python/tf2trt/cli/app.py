@@ -14,8 +14,8 @@ from tf2trt.errors import Tf2TrtError, UsageError
 COMMANDS = {
     "doctor": "What is installed here and what it can do.",
     "demo": "The whole way on a small real model.",
-    "convert": "A TensorFlow or Keras model to an engine, in one go.",
-    "export": "A TensorFlow or Keras model to ONNX.",
+    "convert": "A model to an engine, in one go.",
+    "export": "A model to an ONNX file for TensorRT.",
     "build": "ONNX to an engine.",
     "run": "Run an engine on arrays.",
 }
