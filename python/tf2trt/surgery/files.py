@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any, Union
@@ -10,7 +11,7 @@ from tf2trt.errors import OnnxError
 from tf2trt.extras import require
 from tf2trt.files import atomic_write
 
-__all__ = ["check_model", "has_weights_beside", "is_large", "read_model", "weight_bytes", "write_model"]
+__all__ = ["check_model", "has_weights_beside", "is_large", "read_model", "tensor_bytes", "weight_bytes", "write_model"]
 
 PathLike = Union[str, "os.PathLike[str]"]
 _ONE_FILE = 1_800_000_000  # bytes of weights; protobuf stops at 2 GiB, and the graph needs room too
@@ -59,7 +60,15 @@ def check_model(model: Any) -> None:
 
 def weight_bytes(model: Any) -> int:
     """The size of the main graph's weights."""
-    return sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    return sum(map(tensor_bytes, model.graph.initializer))
+
+
+def tensor_bytes(tensor: Any) -> int:
+    """The size of a TensorProto's values by its shape and type, 4-bit ones as bytes; 0 for strings."""
+    onnx = require("onnx", "export")
+    if tensor.data_type in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING):
+        return 0
+    return int(math.prod(tensor.dims)) * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def is_large(model: Any) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 from typing import Any, Callable, Iterator
 
 from tf2trt.extras import require
+from tf2trt.surgery.files import tensor_bytes
 
 __all__ = ["infer_shapes", "weights_aside"]
 
@@ -31,7 +32,9 @@ def infer_shapes(model: Any, *, strict: bool = False) -> Any:
 @contextlib.contextmanager
 def weights_aside(model: Any) -> Iterator[Callable[[Any], None]]:
     """Takes large weights out of ``model`` for the time of the block; yields what puts them into a copy of it too."""
-    held = {tensor.name: tensor.raw_data for tensor in model.graph.initializer if len(tensor.raw_data) > _LARGE}
+    # By their shapes: every look at raw_data copies it.
+    large = [tensor for tensor in model.graph.initializer if tensor_bytes(tensor) > _LARGE]
+    held = {tensor.name: tensor.raw_data for tensor in large if tensor.HasField("raw_data")}
     for tensor in model.graph.initializer:
         if tensor.name in held:
             tensor.ClearField("raw_data")
