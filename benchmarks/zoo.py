@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -171,7 +172,7 @@ def document(report: Dict[str, Any]) -> str:
         "",
         "Written by `python benchmarks/zoo.py`, which says what it does; not by hand.",
         "",
-        f"{report['date']}, {versions}.",
+        textwrap.fill(f"{report['date']}, {versions}.", 120, break_on_hyphens=False),
         "",
         f"{len(rows)} networks: {good} under a relative error of {LIMIT:.0e}, {whole} taken whole by the parser.",
         "",

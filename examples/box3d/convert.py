@@ -30,7 +30,8 @@ def convert(model: Any, folder: Path) -> Dict[str, Dict[str, float]]:
         options = tf2trt.BuildOptions(precision=precision, profiles=[profile])
         report = tf2trt.convert(model, folder / f"box3d-{precision}.engine", options, keep_onnx=onnx)
         if not errors:
-            print("; ".join(note for item in report.surgery.passes for note in item.notes) or "no plugin")
+            notes = [note for item in report.surgery.passes for note in item.notes]
+            print("; ".join([*notes, *filter(None, [report.no_plugins])]))
             compare("ONNX", OnnxReference(onnx)({"image": images}))
         print(f"{report.build.engine}: {report.build.sidecar.plan_bytes >> 20} MiB in {report.build.seconds:.1f} s")
         if report.not_run:

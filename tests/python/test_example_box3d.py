@@ -52,6 +52,7 @@ def test_the_script_on_a_small_network(model, monkeypatch, tmp_path, capsys):
     assert sidecar.precision_found["float16"] > 0
     plugins = library.kind != "rtx" and _native.find_plugin_library()
     assert ("1 l2 normalisation" in out) == bool(plugins)
+    assert plugins or "takes no plugins" in out or "plugin library is not installed" in out
     assert "Keras on" in out
 
 
