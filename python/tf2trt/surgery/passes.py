@@ -8,6 +8,7 @@ from tf2trt.surgery.explicit_shapes import explicit_shapes
 from tf2trt.surgery.find_leaky_relu import find_leaky_relu
 from tf2trt.surgery.fold_batch_norm import fold_batch_norm
 from tf2trt.surgery.fold_constants import fold_constants
+from tf2trt.surgery.lower_opset import lower_opset
 from tf2trt.surgery.narrow_types import narrow_types
 from tf2trt.surgery.plugins.l2_normalize import l2_normalize
 from tf2trt.surgery.plugins.leaky_relu import leaky_relu
@@ -42,6 +43,8 @@ PASSES: Tuple[Tuple[str, Pass], ...] = (
     ("rewrite_resize", rewrite_resize),
     # Compress has a constant condition only after folding.
     ("rewrite_pad", rewrite_pad),
+    # After folding, when axes are constants, and after the passes that take the newest Resize and Pad apart.
+    ("lower_opset", lower_opset),
     # One node in place of two or three lets a transpose go by.
     ("find_leaky_relu", find_leaky_relu),
     # Before batch norms: a transpose between a convolution and its scale hides the one from the other.
