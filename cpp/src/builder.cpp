@@ -30,13 +30,6 @@ std::size_t BuildResult::size() const noexcept { return memory_->size; }
 
 namespace {
 
-bool is_dynamic(TensorInfo const& tensor) {
-  for (auto const extent : tensor.shape) {
-    if (extent < 0) return true;
-  }
-  return false;
-}
-
 abi::Owned create(void* object, char const* what) {
   if (object == nullptr) throw Error(ErrorKind::kBuild, std::string(what) + " could not be created");
   return abi::Owned(object);
@@ -152,6 +145,18 @@ void add_profiles(abi::Api const& api, void* builder, void* config, std::vector<
   }
 }
 
+// TensorRT makes no context for an engine in which a shape depends on the data unless it has a profile, be all inputs
+// static (https://github.com/pytorch/TensorRT/issues/2516).
+std::vector<Profile> needed_profiles(abi::Api const& api, void* network, std::vector<TensorInfo> const& inputs,
+                                     BuilderOptions const& options) {
+  if (!options.profiles.empty() || !detail::has_data_dependent_shapes(api, network)) return options.profiles;
+  Profile profile;
+  for (auto const& input : inputs) {
+    if (!input.is_shape) profile[input.name] = {input.shape, input.shape, input.shape};
+  }
+  return {profile};
+}
+
 void configure(Library::State const& library, void* config, BuilderOptions const& options) {
   abi::Api const& api = library.api;
   set_precision(library, config, options.precision);
@@ -219,7 +224,7 @@ BuildResult build(Library const& library, std::string const& onnx_path, BuilderO
 
   abi::Owned const config = create(call<Method::VBuilder_createBuilderConfig>(api, builder.get()), "IBuilderConfig");
   configure(state, config.get(), options);
-  add_profiles(api, builder.get(), config.get(), inputs, options.profiles);
+  add_profiles(api, builder.get(), config.get(), inputs, needed_profiles(api, network.get(), inputs, options));
   abi::Owned const cache = attach_timing_cache(api, config.get(), options.timing_cache);
   detail::ProgressReport report(progress);
   report.attach(api, config.get());

@@ -1,5 +1,7 @@
 #include "parser.hpp"
 
+#include <algorithm>
+
 #include "abi/call.hpp"
 #include "dtype.hpp"
 #include "parser_words.hpp"
@@ -120,6 +122,21 @@ std::vector<TensorInfo> network_outputs(abi::Api const& api, void* network) {
     tensor = describe_tensor(api, call<Method::VNetworkDefinition_getOutput>(api, network, index++), false);
   }
   return tensors;
+}
+
+bool has_data_dependent_shapes(abi::Api const& api, void* network) {
+  auto const inputs = network_inputs(api, network);
+  if (std::any_of(inputs.begin(), inputs.end(), is_dynamic)) return false;
+  int const count = call<Method::VNetworkDefinition_getNbLayers>(api, network);
+  for (int i = 0; i < count; ++i) {
+    void* layer = call<Method::VNetworkDefinition_getLayer>(api, network, i);
+    int const outputs = call<Method::VLayer_getNbOutputs>(api, layer);
+    for (int j = 0; j < outputs; ++j) {
+      void* output = call<Method::VLayer_getOutput>(api, layer, j);
+      if (output != nullptr && is_dynamic(describe_tensor(api, output, false))) return true;
+    }
+  }
+  return false;
 }
 
 std::map<std::string, int> network_layer_types(abi::Api const& api, void* network) {

@@ -30,6 +30,8 @@ abi::Owned parse_onnx(Library::State const& library, void* network, std::string 
 
 std::vector<TensorInfo> network_inputs(abi::Api const& api, void* network);
 std::vector<TensorInfo> network_outputs(abi::Api const& api, void* network);
+// Whether some tensor's extents are not known although those of all inputs are: they depend on the data.
+bool has_data_dependent_shapes(abi::Api const& api, void* network);
 // How many layers give each type.
 std::map<std::string, int> network_layer_types(abi::Api const& api, void* network);
 

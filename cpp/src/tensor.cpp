@@ -1,5 +1,6 @@
 #include "tf2trt/tensor.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include "tf2trt/error.hpp"
@@ -61,6 +62,10 @@ std::size_t bytes_of(DType dtype, std::size_t count) {
       break;
   }
   throw Error(ErrorKind::kUsage, "a tensor of this type has no known size");
+}
+
+bool is_dynamic(TensorInfo const& tensor) noexcept {
+  return std::any_of(tensor.shape.begin(), tensor.shape.end(), [](auto extent) { return extent < 0; });
 }
 
 std::string to_string(Shape const& shape) {

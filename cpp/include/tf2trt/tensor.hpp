@@ -29,6 +29,9 @@ struct TensorInfo {
   bool is_shape = false;  // a shape tensor: its values, on the host, decide shapes
 };
 
+// Whether an extent is not known beforehand.
+bool is_dynamic(TensorInfo const& tensor) noexcept;
+
 // The smallest, the most usual and the largest shape of one input.
 struct ShapeRange {
   Shape min;
