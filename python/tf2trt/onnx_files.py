@@ -12,15 +12,26 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence, Tuple
 
-from tf2trt.errors import OutputError
-from tf2trt.extras import require
+import numpy as np
 
-__all__ = ["ONE_FILE", "Weight", "staged", "take_weights", "total_bytes", "write_onnx"]
+from tf2trt.errors import OutputError, Tf2TrtError
+from tf2trt.onnx_skeleton import SMALL, copy_fields, place_of, read_skeleton, refer, references
+
+__all__ = [
+    "ONE_FILE",
+    "Weight",
+    "append",
+    "check_target",
+    "map_weight",
+    "staged",
+    "temporary_folder",
+    "total_bytes",
+    "write_onnx",
+]
 
 ONE_FILE = 1_800_000_000  # bytes of a model in one file; protobuf stops at 2 GiB
-_SMALL = 1024  # smaller tensors (shapes, scalars) stay in the graph, where tools look for them
 _PAGE = 4096  # readers map a file of weights into memory page by page
 
 Advance = Callable[[int, int], None]
@@ -46,10 +57,10 @@ def total_bytes(model: Any, weights: Sequence[Weight] = ()) -> int:
     return sum(weight.size for weight in weights) + sum(len(tensor.raw_data) for tensor in model.graph.initializer)
 
 
-def take_weights(model: Any) -> List[Weight]:
+def _take_weights(model: Any) -> List[Weight]:
     """Takes all weights of 1 KiB and more out of ``model``; they stay in memory, held by the result."""
     taken = []
-    for tensor in [tensor for tensor in model.graph.initializer if len(tensor.raw_data) >= _SMALL]:
+    for tensor in [tensor for tensor in model.graph.initializer if len(tensor.raw_data) >= SMALL]:
         data = tensor.raw_data
         tensor.ClearField("raw_data")
         header = type(tensor)()
@@ -83,7 +94,7 @@ def write_onnx(
     """
     if not beside and total_bytes(model, weights) < ONE_FILE:
         return _with_references(model, weights, _write_one(path, model, weights, advance))
-    everything = [*weights, *take_weights(model)]
+    everything = [*weights, *_take_weights(model)]
     places = _write_data(path.with_name(path.name + ".data"), everything, advance)
     written = _with_references(model, everything, places)
     path.write_bytes(written.SerializeToString())
@@ -93,48 +104,120 @@ def write_onnx(
 def _with_references(model: Any, weights: Sequence[Weight], places: Sequence[Place]) -> Any:
     if not weights:
         return model
-    helper = require("onnx.external_data_helper", "export")
     copy = type(model)()
     copy.CopyFrom(model)
     for weight, (name, offset) in zip(weights, places):
         tensor = copy.graph.initializer.add()
         tensor.CopyFrom(weight.tensor)
-        tensor.raw_data = b""  # the helper only takes tensors that have the field
-        helper.set_external_data(tensor, name, offset=offset, length=weight.size)
-        tensor.ClearField("raw_data")
+        refer(tensor, name, offset, weight.size)
     return copy
 
 
-@contextlib.contextmanager
-def staged(target: Path) -> Iterator[Path]:
-    """A path of the same name in a new folder beside ``target``. At the end of the block what was written there under
-    that name, and under it with ``.data``, takes its place beside ``target``, whole; after an error nothing does.
+def map_weight(tensor: Any, folder: Path) -> Weight:
+    """The weight that a reference stands for, its bytes mapped from the file, which lies in ``folder``."""
+    name, offset, size = place_of(tensor)
+    header = type(tensor)()
+    header.CopyFrom(tensor)
+    header.ClearField("external_data")
+    header.ClearField("data_location")
+    return Weight(header, size, lambda: np.memmap(folder / name, np.uint8, "r", offset, (size,)))
+
+
+def append(path: Path, parts: Iterable[Any]) -> int:
+    """Adds a weight's bytes, in parts (anything that has a buffer), to a file, which need not be there yet.
+
+    Returns:
+        where they start in it.
 
     Raises:
-        OutputError: a file cannot be written.
+        OSError: the file cannot be written.
+    """
+    with open(path, "ab") as file:
+        file.write(b"\0" * (-file.tell() % _PAGE))
+        offset = file.tell()
+        for part in parts:
+            file.write(part)
+    return offset
+
+
+@contextlib.contextmanager
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """A new folder beside ``target``, on its disk (``/tmp`` may be memory), which goes with the block.
+
+    Raises:
+        OutputError: it cannot be made.
     """
     try:
         folder = Path(tempfile.mkdtemp(prefix=".tf2trt-", dir=target.parent))
     except OSError as error:
-        raise OutputError(f"cannot write {target}", received=error.strerror or str(error)) from error
+        raise _refused(target, error) from error
     try:
-        path = folder / target.name
-        yield path
-        data = path.with_name(path.name + ".data")
-        for file in (data, path):  # the weights first: a model that is there has its weights
-            if file.exists():
-                _sync(file)
-                os.replace(file, target.with_name(file.name))
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(
-            f"cannot write {target}",
-            received=error.strerror or str(error),
-            hint="choose a folder with space in it that you may write to",
-        ) from error
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def staged(target: Path, *, lasting: bool = True) -> Iterator[Path]:
+    """A path of the same name in a new folder beside ``target``. At the end of the block what was written there under
+    that name, and under it with ``.data``, takes its place beside ``target``, whole; after an error nothing does.
+
+    Weights that the old ``target`` had in ``target.data`` go with it, where the new one has none there.
+
+    Args:
+        lasting: whether the files are to outlive a power cut, which takes time.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    with temporary_folder(target) as folder:
+        try:
+            path = folder / target.name
+            yield path
+            data = path.with_name(path.name + ".data")
+            old = target.with_name(data.name)
+            orphan = not data.exists() and old.is_file() and _reads(target, old)
+            for file in (data, path):  # the weights first: a model that is there has its weights
+                if file.exists():
+                    if lasting:
+                        _sync(file)
+                    os.replace(file, target.with_name(file.name))
+            if orphan:
+                old.unlink()
+        except OSError as error:
+            if isinstance(error, Tf2TrtError):
+                raise
+            raise _refused(target, error) from error
+
+
+def _refused(target: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot write {target}",
+        received=error.strerror or str(error),
+        hint="choose a folder with space in it that you may write to",
+    )
+
+
+def check_target(source: Path, target: Path) -> None:
+    """Sees to it that writing ``target`` does not replace the weights of ``source``, another ONNX file.
+
+    Raises:
+        OutputError: it would: they lie in ``target.data``.
+    """
+    data = target.with_name(target.name + ".data")
+    if source.resolve() != target.resolve() and data.exists() and _reads(source, data):
+        raise OutputError(
+            f"cannot write {target}: {data.name} beside it has the weights of {source}", hint="choose another name"
+        )
+
+
+def _reads(model: Path, data: Path) -> bool:
+    """Whether an ONNX file has weights in the file ``data``; no file, or no ONNX file, has none."""
+    try:
+        names = {place_of(tensor)[0] for tensor in references(read_skeleton(model))}
+    except Exception:  # noqa: BLE001 - what is there may be anything: protobuf's exceptions are its own
+        return False
+    return any((model.parent / name).resolve() == data.resolve() for name in names)
 
 
 def _write_one(path: Path, model: Any, weights: Sequence[Weight], advance: Optional[Advance]) -> List[Place]:
@@ -143,13 +226,7 @@ def _write_one(path: Path, model: Any, weights: Sequence[Weight], advance: Optio
     """
     graph = model.graph.SerializeToString()
     rest = type(model)()
-    for field, value in model.ListFields():
-        if field.name == "graph":
-            continue
-        if hasattr(value, "extend"):
-            getattr(rest, field.name).extend(value)
-        else:
-            setattr(rest, field.name, value)
+    copy_fields(model, rest, without="graph")
     heads = []
     for weight in weights:
         body = weight.tensor.SerializeToString() + _tag(9) + _varint(weight.size)  # TensorProto.raw_data

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 from tf2trt import _native
 from tf2trt.files import check_writable
+from tf2trt.onnx_files import check_target, temporary_folder
 
 if TYPE_CHECKING:
     from tf2trt.build import SupportReport
@@ -64,13 +64,18 @@ def prepare(
     :func:`tf2trt.surgery.simplify`'s.
     ``library`` None: nobody is asked.
 
+    Beside a model that is in memory already, its weights are never there more than once more. While this runs they lie
+    beside ``output`` as well, where there has to be space for them three times.
+
     Raises:
         UsageError: an argument that cannot work.
         ExportError, SurgeryError, OnnxError: the stage that failed; nothing is left behind.
         OutputError: ``output`` cannot be written; found before any work is done.
     """
-    from tf2trt.export import export
-    from tf2trt.surgery import SurgeryOptions, check_options, simplify
+    from tf2trt.export.pipeline import export_scratch
+    from tf2trt.surgery import SurgeryOptions, check_options
+    from tf2trt.surgery.files import has_weights_beside
+    from tf2trt.surgery.runner import simplify_in
 
     target, options = Path(output), surgery or SurgeryOptions()
     check_writable(target)
@@ -83,10 +88,12 @@ def prepare(
         options = replace(options, interface=replace(options.interface, shapes=dict(inputs)))
         of_graph["inputs"] = None
     check_options(options, plugins)
+    if suffix == ".onnx":
+        check_target(Path(model), target)
     # Elsewhere first, so that a rewrite that fails leaves nothing behind.
-    with tempfile.TemporaryDirectory(prefix="tf2trt-") as folder:
-        raw = Path(folder, "exported.onnx")
-        exported = export(
+    with temporary_folder(target) as folder:
+        raw = folder / "exported.onnx"
+        exported = export_scratch(
             model,
             raw,
             signature=signature,
@@ -97,9 +104,10 @@ def prepare(
             progress=progress,
             **of_graph,
         )
+        beside = suffix == ".onnx" and has_weights_beside(model)
         if progress:
             progress("rewriting", 0, 1)
-        rewritten = simplify(raw, target, options, plugins=plugins)
+        rewritten = simplify_in(folder, raw, target, options, plugins=plugins, beside=beside)
     support = None
     if library is not None:
         if progress:
@@ -135,6 +143,6 @@ def why_no_plugins(library: _native.Library) -> Optional[str]:
 def _ask(onnx: Path, library: _native.Library, plugin_libraries: Sequence[PathLike]) -> SupportReport:
     from tf2trt.build import check_support
 
-    with tempfile.TemporaryDirectory(prefix="tf2trt-") as folder:
+    with temporary_folder(onnx) as folder:
         asked, _ = lowered_copy(onnx, folder, library)
         return check_support(asked, plugin_libraries=plugin_libraries, library=library)

@@ -82,7 +82,7 @@ def test_a_rewrite_that_fails_leaves_nothing(monkeypatch, cli, keras_file, tmp_p
     def fail(*_, **__):
         raise SurgeryError("the rewrite failed")
 
-    monkeypatch.setattr("tf2trt.surgery.simplify", fail)
+    monkeypatch.setattr("tf2trt.surgery.runner.simplify_in", fail)
     result = cli("export", keras_file, "-o", tmp_path / "m.onnx", "--plugins", "l2_normalize")
     assert result.status == 1
     assert list(tmp_path.iterdir()) == []

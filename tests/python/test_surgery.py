@@ -10,9 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tf2trt import onnx_files
 from tf2trt.errors import MissingExtraError, OnnxError, OutputError, SurgeryError
 from tf2trt.surgery import PassReport, SurgeryReport, passes, simplify, to_fp16
-from tf2trt.surgery import files as surgery_files
 from tf2trt.verify import OnnxReference, random_inputs, relative_error
 
 rng = np.random.default_rng()
@@ -220,7 +220,7 @@ def test_weights_beside_the_file(tmp_path, monkeypatch):
     assert (tmp_path / "out.onnx.data").stat().st_size == weights.nbytes
     same(source, tmp_path / "out.onnx")
 
-    monkeypatch.setattr(surgery_files, "_ONE_FILE", 1000)
+    monkeypatch.setattr(onnx_files, "ONE_FILE", 1000)
     simplify(source, tmp_path / "big.onnx")
     assert (tmp_path / "big.onnx.data").stat().st_size == weights.nbytes
     assert (tmp_path / "big.onnx").stat().st_size < 1000

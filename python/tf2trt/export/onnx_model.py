@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
-
-import numpy as np
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from tf2trt.errors import OnnxError, UsageError
 from tf2trt.export.convert import OLDEST_OPSET, Converted, io_specs
 from tf2trt.export.origin import keep_origins
 from tf2trt.export.source import brief, fix_shapes, refuse_strings
 from tf2trt.extras import require
-from tf2trt.onnx_files import Weight
+from tf2trt.onnx_files import map_weight
+from tf2trt.onnx_skeleton import check_graph, check_places, place_of, read_skeleton, references
 
 __all__ = ["SUFFIX", "read"]
 
@@ -20,7 +19,7 @@ SUFFIX = ".onnx"
 
 
 def read(path: Path, inputs: Optional[Mapping[str, Any]], opset: Optional[int]) -> Tuple[Converted, str, int]:
-    """An ONNX file, its external weights still in their files.
+    """An ONNX file, its large weights still in their files: they are not read here.
 
     Returns:
         the model with the shapes that ``inputs`` fixes; what it is, in words; its opset.
@@ -36,29 +35,32 @@ def read(path: Path, inputs: Optional[Mapping[str, Any]], opset: Optional[int]) 
     if not size:
         raise OnnxError(f"{path} is empty", received="0 bytes", hint="the exporter failed, or the disk was full")
     try:
-        model = onnx.load(str(path), load_external_data=False)
+        model = read_skeleton(path)
     except Exception as error:  # protobuf's DecodeError differs from version to version
         raise _unreadable(path, size, brief(error)) from error
     if not model.graph.node or not model.opset_import:
         raise _unreadable(path, size, "no graph")
     found = _check_opset(onnx, path, model, opset)
-    external = _external(onnx, path, model)
-    try:
-        onnx.checker.check_model(str(path))  # by its path: a model of any size, and external weights are looked for
-    except Exception as error:  # a ValidationError, or what the checker's C++ throws
-        raise OnnxError(f"{path} is not a valid ONNX model", received=brief(error)) from error
+    check_places(path, model)
+    outside = references(model)
+    weights = [map_weight(tensor, path.parent) for tensor in outside]
+    files = sorted({place_of(tensor)[0] for tensor in outside} - {path.name})
     _fix(onnx, path, model, inputs)
+    for tensor in outside:
+        model.graph.initializer.remove(tensor)
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))  # what is left: constants, tensors of subgraphs
+        check_graph(model, [weight.tensor for weight in weights])
+    except Exception as error:  # a ValidationError, what the checker's C++ throws, a file that is not there
+        raise OnnxError(f"{path} is not a valid ONNX model", received=brief(error)) from error
     keep_origins(model)
-    writer = f"{model.producer_name} {model.producer_version}".strip() or "an unnamed exporter"
+    # tf2onnx puts its own commit behind its version, which is "None" in a release.
+    words = [word for word in f"{model.producer_name} {model.producer_version}".split() if word != "None"]
+    writer = " ".join(words) or "an unnamed exporter"
     detected = f"ONNX model, opset {found}, written by {writer}"
-    if external:
-        detected += f", weights in {', '.join(sorted({_place(tensor)[0] for tensor in external}))}"
-    weights = [_weight(onnx, path, tensor) for tensor in external]
-    for tensor in list(model.graph.initializer):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            model.graph.initializer.remove(tensor)
-    onnx.load_external_data_for_model(model, str(path.parent))  # what is left: constants, and tensors of subgraphs
-    return Converted(model, tuple(weights), beside=bool(weights)), detected, found
+    if files:
+        detected += f", weights in {', '.join(files)}"
+    return Converted(model, tuple(weights), beside=bool(files)), detected, found
 
 
 def _unreadable(path: Path, size: int, why: str) -> OnnxError:
@@ -86,35 +88,6 @@ def _check_opset(onnx: Any, path: Path, model: Any, wanted: Optional[int]) -> in
     return int(found)
 
 
-def _external(onnx: Any, path: Path, model: Any) -> List[Any]:
-    """The initializers whose bytes lie in other files, all of them there.
-
-    Raises:
-        OnnxError: such a file is missing or too short, or lies elsewhere than beside or below the model.
-    """
-    tensors = [each for each in model.graph.initializer if each.data_location == onnx.TensorProto.EXTERNAL]
-    for tensor in tensors:
-        name, offset, length = _place(tensor)
-        file = path.parent / name
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise OnnxError(f"{path}: the weight {tensor.name!r} lies outside of the model's folder", received=name)
-        if not file.is_file():
-            raise OnnxError(
-                f"{path}: its weights are missing",
-                received=f"no file {file}",
-                expected=f"{name} beside {path.name}: the weight {tensor.name!r} is in it",
-                hint="an ONNX file with external data is moved and copied together with it",
-            )
-        there = file.stat().st_size
-        if offset + (length or _size(onnx, tensor)) > there:
-            raise OnnxError(
-                f"{path}: the file of its weights is truncated",
-                received=f"{file} has {there} bytes",
-                expected=f"{offset + (length or _size(onnx, tensor))} or more, for the weight {tensor.name!r}",
-            )
-    return tensors
-
-
 def _fix(onnx: Any, path: Path, model: Any, inputs: Optional[Mapping[str, Any]]) -> None:
     """Puts the extents of ``inputs`` into the graph, wherever the same symbol stands."""
     weights = {tensor.name for tensor in model.graph.initializer}
@@ -132,26 +105,3 @@ def _fix(onnx: Any, path: Path, model: Any, inputs: Optional[Mapping[str, Any]])
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param in symbols:
                 dim.dim_value = symbols[dim.dim_param]
-
-
-def _weight(onnx: Any, path: Path, tensor: Any) -> Weight:
-    name, offset, length = _place(tensor)
-    size = length or _size(onnx, tensor)
-    header = onnx.TensorProto()
-    header.CopyFrom(tensor)
-    header.ClearField("external_data")
-    header.ClearField("data_location")
-
-    def load() -> Any:
-        return np.memmap(path.parent / name, np.uint8, "r", offset, (size,))
-
-    return Weight(header, size, load)
-
-
-def _place(tensor: Any) -> Tuple[str, int, int]:
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    return entries.get("location", ""), int(entries.get("offset", 0)), int(entries.get("length", 0))
-
-
-def _size(onnx: Any, tensor: Any) -> int:
-    return int(np.prod(tensor.dims)) * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)

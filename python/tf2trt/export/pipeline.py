@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import os
 import time
 from pathlib import Path
@@ -18,10 +21,10 @@ from tf2trt.export.report import ExportReport
 from tf2trt.export.source import Progress, Source, brief, fix_shapes, refuse_strings
 from tf2trt.extras import require
 from tf2trt.files import check_writable
-from tf2trt.onnx_files import staged, write_onnx
+from tf2trt.onnx_files import check_target, staged, write_onnx
 from tf2trt.specs import TensorSpec
 
-__all__ = ["export"]
+__all__ = ["export", "export_scratch"]
 
 PathLike = Union[str, "os.PathLike[str]"]
 Check = Callable[[Path, bool], float]
@@ -79,8 +82,44 @@ def export(
         OnnxError: an ONNX file that is damaged, or whose weights are missing.
         MissingExtraError: TensorFlow, tf2onnx, onnx (extra ``export``) or ONNX Runtime (``verify``) is missing.
     """
+    return _export(
+        model,
+        Path(output),
+        signature=signature,
+        inputs=inputs,
+        outputs=outputs,
+        opset=opset,
+        tags=tags,
+        check=check,
+        tolerance=tolerance,
+        progress=progress,
+    )
+
+
+def export_scratch(model: Any, output: Path, **arguments: Any) -> ExportReport:
+    """:func:`export` to a file that is read at once and then goes: its large weights lie in ``OUTPUT.data``, where
+    whoever reads it can map them one by one, and nothing waits for the disk.
+    """
+    report = _export(model, output, scratch=True, **arguments)
+    _give_memory_back()
+    return report
+
+
+def _export(
+    model: Any,
+    target: Path,
+    *,
+    signature: Optional[str] = None,
+    inputs: Optional[Mapping[str, Any]] = None,
+    outputs: Optional[Sequence[str]] = None,
+    opset: Optional[int] = None,
+    tags: Optional[Sequence[str]] = None,
+    check: bool = True,
+    tolerance: float = 1e-4,
+    progress: Optional[Progress] = None,
+    scratch: bool = False,
+) -> ExportReport:
     started = time.perf_counter()
-    target = Path(output)
     check_writable(target)
     kind, path = kind_of(model)
     check_arguments(kind, model, signature, tags, outputs)
@@ -89,9 +128,10 @@ def export(
     compare: Optional[Check] = None
     if kind == "onnx" and path is not None:
         onnx = require("onnx", "export")
+        check_target(path, target)
         converted, detected, opset = onnx_model.read(path, inputs, opset)
         tell("loading", 1, 1)
-        error = _write(onnx, target, converted, None, tell)
+        error = _write(onnx, target, converted, None, tell, scratch)
     else:
         tensorflow = import_tensorflow()
         onnx = require("onnx", "export")
@@ -106,12 +146,13 @@ def export(
             specs = fix_shapes(source.inputs, wanted)
             tell("loading", 1, 1)
             converted = to_onnx(tensorflow, source, specs, opset, tell)
+            _give_memory_back()
             if check:
                 compare = _comparison(tensorflow, source, specs, max(tolerance, source.slack), tell)
-            error = _write(onnx, target, converted, compare, tell)
+            error = _write(onnx, target, converted, compare, tell, scratch)
         kind, detected = source.kind, source.detected
     graph = converted.model.graph
-    weights = {tensor.name for tensor in graph.initializer}
+    weights = {tensor.name for tensor in [*graph.initializer, *(weight.tensor for weight in converted.weights)]}
     return ExportReport(
         output=target,
         source=kind,
@@ -134,17 +175,19 @@ def _comparison(
     return compare
 
 
-def _write(onnx: Any, target: Path, converted: Converted, compare: Optional[Check], tell: Progress) -> Optional[float]:
+def _write(
+    onnx: Any, target: Path, converted: Converted, compare: Optional[Check], tell: Progress, scratch: bool
+) -> Optional[float]:
     """Writes the file, looks at what was written, and only then puts it in its place."""
     tell("writing", 0, 1)
-    with staged(target) as path:
+    with staged(target, lasting=not scratch) as path:
         try:
             written = write_onnx(
                 path,
                 converted.model,
                 converted.weights,
                 lambda done, total: tell("writing", done, total),
-                beside=converted.beside,
+                beside=converted.beside or scratch,
             )
         except ValueError as error:  # protobuf's EncodeError is one
             raise ExportError(
@@ -162,6 +205,13 @@ def _write(onnx: Any, target: Path, converted: Converted, compare: Optional[Chec
             except onnx.checker.ValidationError as error:
                 raise ExportError("tf2onnx wrote an invalid ONNX model", received=brief(error)) from error
         return compare(path, bool(converted.weights)) if compare else None
+
+
+def _give_memory_back() -> None:
+    """What tf2onnx made of weights and left behind; glibc would keep what is free of it."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _silent(stage: str, done: int, total: int) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterator, List, Sequence, Set
 
-import numpy as np
-
 from tf2trt.extras import require
 from tf2trt.surgery.nodes import nested
+from tf2trt.surgery.weights import tensor_of
 
 __all__ = ["Editor", "all_nodes", "drop_unused"]
 
@@ -40,11 +39,7 @@ class Editor:
     def constant(self, scope: Any, base: str, value: Any) -> str:
         """Adds a constant (anything NumPy takes; its dtype is the tensor's) to the scope's graph; returns its name."""
         name = self.name(base)
-        scope.graph.initializer.append(
-            require("onnx.numpy_helper", "export").from_array(
-                np.ascontiguousarray(value).reshape(np.shape(value)), name
-            )
-        )
+        scope.graph.initializer.append(tensor_of(value, name))
         return name
 
     def node(self, op: str, inputs: Sequence[str], outputs: Sequence[str], base: str, **attributes: Any) -> Any:

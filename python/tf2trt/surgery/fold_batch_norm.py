@@ -15,6 +15,7 @@ from tf2trt.surgery.shapes import infer_shapes
 __all__ = ["fold_batch_norm"]
 
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_BLOCK = 1 << 20  # elements that are computed in FP64 at a time
 _FLOATS = ("float16", "float32", "float64")
 
 
@@ -186,23 +187,29 @@ def _folded(layer: _Layer, factor: Any, shift: Any) -> Tuple[Any, Any]:
     shape = [1] * old.ndim
     if layer.node.op_type == "ConvTranspose":  # (inputs, outputs of a group, ...), the groups one after the other
         groups = int(attribute(layer.node, "group", 1))
-        by_group = old.astype(np.float64).reshape(groups, -1, *old.shape[1:])
-        weights = by_group * factor.reshape(groups, 1, -1, *shape[2:])
+        by_group, factors = old.reshape(groups, -1, *old.shape[1:]), factor.reshape(groups, 1, -1, *shape[2:])
     else:
         outputs_first = layer.node.op_type == "Conv" or (
             layer.node.op_type == "Gemm" and attribute(layer.node, "transB", 0)
         )
         shape[0 if outputs_first else 1] = -1
-        weights = old.astype(np.float64) * factor.reshape(shape)
+        by_group, factors = old[None], factor.reshape(shape)[None]
     bias = shift if layer.bias is None else layer.bias * factor + shift
-    with np.errstate(over="ignore"):
-        new, new_bias = weights.reshape(old.shape).astype(old.dtype), bias.astype(old.dtype)
-    exact = weights.reshape(old.shape)
-    finite = np.isfinite(new).all() and np.isfinite(new_bias).all()
+    new, new_bias = np.empty_like(by_group), bias.astype(old.dtype)
+    size = error = 0.0  # squares of norms
+    rows = max(1, _BLOCK * by_group.shape[1] // max(1, by_group.size))
+    for start in range(0, by_group.shape[1], rows):
+        part = np.s_[:, start : start + rows]
+        some = factors if factors.shape[1] == 1 else factors[part]
+        exact = by_group[part].astype(np.float64) * some
+        with np.errstate(over="ignore", invalid="ignore"):
+            new[part] = exact
+            size += float(np.sum(exact * exact))
+            error += float(np.sum(np.square(new[part] - exact)))  # NaN or infinite where a weight is
     # Not so where FP16 runs out below: factors can be very small.
-    if not finite or np.linalg.norm(new - exact) > np.finfo(old.dtype).eps * np.linalg.norm(exact):
+    if not np.isfinite([error, *new_bias]).all() or error > float(np.finfo(old.dtype).eps) ** 2 * size:
         return None, None
-    return new, (new_bias if layer.bias is not None or new_bias.any() else None)
+    return new.reshape(old.shape), (new_bias if layer.bias is not None or new_bias.any() else None)
 
 
 def _rewrite(editor: Editor, scope: Scope, layer: _Layer, node: Any, weights: Any, bias: Any) -> bool:

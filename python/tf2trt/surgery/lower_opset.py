@@ -10,6 +10,7 @@ from typing import Any, Iterator, List, Optional
 
 from tf2trt.extras import require
 from tf2trt.surgery.nodes import attribute, label, nested
+from tf2trt.surgery.weights import array_of
 
 __all__ = ["lower_opset"]
 
@@ -51,7 +52,7 @@ def _lower(onnx: Any, node: Any, constants: Any) -> Optional[str]:
         noop = attribute(node, "noop_with_empty_axes", 0)
         if axes and axes not in constants:
             return f"{label(node)} has axes that are computed"
-        values = onnx.numpy_helper.to_array(constants[axes]).tolist() if axes else []
+        values = array_of(constants[axes]).tolist() if axes else []
         if noop and not values:
             return f"{label(node)} reduces over no axis"
         _drop(node, "noop_with_empty_axes")

@@ -8,14 +8,17 @@ import numpy as np
 
 from tf2trt.errors import SurgeryError
 from tf2trt.extras import require
+from tf2trt.onnx_skeleton import is_reference
 from tf2trt.surgery.edit import Editor, all_nodes
 from tf2trt.surgery.nodes import attribute, label, nested
 from tf2trt.surgery.plugins.scope import Scope, scopes
 from tf2trt.surgery.shapes import infer_shapes
+from tf2trt.surgery.weights import array_of, tensor_of
 
 __all__ = ["narrow_types"]
 
 _INT32 = np.iinfo(np.int32)
+_BLOCK = 1 << 20  # elements of a constant that are looked at together
 _FLOAT = np.finfo(np.float32)
 _TYPE_ATTRIBUTES = ("to", "dtype", "output_datatype")
 
@@ -121,11 +124,21 @@ def _narrow_double(editor: Editor, notes: List[str]) -> None:
 
 def _narrow_tensor(name: str, tensor: Any) -> float:
     """Rounds a constant; returns the largest relative error."""
-    helper = require("onnx.numpy_helper", "export")
-    exact = helper.to_array(tensor)
+    values = array_of(tensor)
+    rounded = np.empty(values.shape, np.float32)
+    worst = 0.0
+    for start in range(0, values.size, _BLOCK):
+        part = np.s_[start : start + _BLOCK]
+        worst = max(worst, _narrow(name, values.reshape(-1)[part], rounded.reshape(-1)[part]))
+    make = tensor_of if is_reference(tensor) else require("onnx.numpy_helper", "export").from_array
+    tensor.CopyFrom(make(rounded, tensor.name))  # what lies in a node has to stay there
+    return worst
+
+
+def _narrow(name: str, exact: Any, rounded: Any) -> float:
     finite = np.isfinite(exact)
     with np.errstate(over="ignore", under="ignore"):
-        rounded = exact.astype(np.float32)
+        rounded[:] = exact
     lost = finite & (~np.isfinite(rounded) | ((rounded == 0) & (exact != 0)))
     if lost.any():
         raise SurgeryError(
@@ -136,7 +149,6 @@ def _narrow_tensor(name: str, tensor: Any) -> float:
         )
     some = finite & (exact != 0)
     error = np.abs(rounded[some].astype(np.float64) - exact[some]) / np.abs(exact[some])
-    tensor.CopyFrom(helper.from_array(rounded, tensor.name))
     return float(error.max()) if error.size else 0.0
 
 

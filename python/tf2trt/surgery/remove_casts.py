@@ -7,6 +7,7 @@ from typing import Any, List
 import numpy as np
 
 from tf2trt.extras import require
+from tf2trt.surgery.gs_graph import export_graph, import_graph
 from tf2trt.surgery.remove_identities import bypass
 from tf2trt.surgery.shapes import infer_shapes
 
@@ -17,14 +18,14 @@ def remove_casts(model: Any, notes: List[str]) -> Any:
     """Removes a Cast to the type that its input already has. Casts that lose or gain bits stay."""
     onnx = require("onnx", "export")
     gs = require("onnx_graphsurgeon", "export")
-    graph = gs.import_onnx(infer_shapes(model))
+    graph = import_graph(infer_shapes(model))
     casts = [node for node in graph.nodes if node.op == "Cast"]
     same = [node for node in casts if _type(onnx, node.inputs[0]) == node.attrs.get("to")]
     removed = [bypass(gs, graph, node) for node in same]
     if any(removed):
         notes.append(f"{sum(removed)} removed")
     graph.cleanup().toposort()
-    return gs.export_onnx(graph)
+    return export_graph(graph)
 
 
 def _type(onnx: Any, tensor: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, List
 
 from tf2trt.extras import require
+from tf2trt.surgery.gs_graph import export_graph, import_graph
 
 __all__ = ["remove_identities"]
 
@@ -16,13 +17,13 @@ def remove_identities(model: Any, notes: List[str]) -> Any:
     graph output of a constant.
     """
     gs = require("onnx_graphsurgeon", "export")
-    graph = gs.import_onnx(model)
+    graph = import_graph(model)
     outputs = {id(tensor) for tensor in graph.outputs}
     removed = [bypass(gs, graph, node) for node in list(graph.nodes) if _is_identity(node, outputs)]
     if any(removed):
         notes.append(f"{sum(removed)} removed")
     graph.cleanup().toposort()
-    return gs.export_onnx(graph)
+    return export_graph(graph)
 
 
 def bypass(gs: Any, graph: Any, node: Any) -> bool:

@@ -13,8 +13,10 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 from tf2trt.errors import SurgeryError, Tf2TrtError, UsageError
 from tf2trt.extras import require
 from tf2trt.files import check_writable
+from tf2trt.onnx_files import check_target, temporary_folder
+from tf2trt.onnx_skeleton import check_graph
 from tf2trt.surgery.collapse import collapse
-from tf2trt.surgery.files import check_model, has_weights_beside, read_model, write_model
+from tf2trt.surgery.files import has_weights_beside, read_model, write_model
 from tf2trt.surgery.interface import Interface, apply_interface
 from tf2trt.surgery.options import SurgeryOptions
 from tf2trt.surgery.origin import carry_origins, find_origins
@@ -23,9 +25,10 @@ from tf2trt.surgery.plugins.functions import DOMAIN
 from tf2trt.surgery.plugins.lower import lower_model
 from tf2trt.surgery.report import PassReport, SurgeryReport, make_report
 from tf2trt.surgery.user_rewrites import load_rewrites
+from tf2trt.surgery.weights import settle, weight_folder
 from tf2trt.surgery.whole_graph import WholeGraph
 
-__all__ = ["check_options", "check_plugin_names", "lower_plugins", "run_pass", "simplify"]
+__all__ = ["check_options", "check_plugin_names", "lower_plugins", "run_pass", "simplify", "simplify_in"]
 
 PathLike = Union[str, "os.PathLike[str]"]
 _TOLERANCE = 1e-5  # of the whole model's results, by relative_error; more where rounding alone does more
@@ -35,6 +38,9 @@ def simplify(
     source: PathLike, output: PathLike, options: Optional[SurgeryOptions] = None, *, plugins: Sequence[str] = ()
 ) -> SurgeryReport:
     """Rewrites a model for TensorRT; it computes the same, under the same names, but for what ``options`` change.
+
+    Of large weights there is one copy in memory at most, which ONNX Runtime maps from files to compare. These files lie
+    beside ``output`` while this runs, so that its disk needs space for the weights three times.
 
     Args:
         source: an ONNX file, its weights inside or beside it.
@@ -61,25 +67,53 @@ def simplify(
     given = options or SurgeryOptions()
     of_user = check_options(given, plugins)
     check_writable(Path(output))
+    check_target(Path(source), Path(output))
+    with temporary_folder(Path(output)) as folder:
+        return _simplify(folder, source, output, given, of_user, plugins, None, started)
+
+
+def simplify_in(
+    folder: Path, source: Path, output: Path, options: SurgeryOptions, *, plugins: Sequence[str] = (), beside: bool
+) -> SurgeryReport:
+    """:func:`simplify` in a folder that the caller made for it and removes; ``source`` may lie there, and its weights
+    are then not copied.
+
+    Args:
+        beside: whether the weights are to lie in ``OUTPUT.data`` even if they are few.
+    """
+    started = time.perf_counter()
+    return _simplify(folder, source, output, options, check_options(options, plugins), plugins, beside, started)
+
+
+def _simplify(
+    folder: Path,
+    source: PathLike,
+    output: PathLike,
+    given: SurgeryOptions,
+    of_user: Sequence[Tuple[str, Pass]],
+    plugins: Sequence[str],
+    beside: Optional[bool],
+    started: float,
+) -> SurgeryReport:
     require("onnx_graphsurgeon", "export")
-    model = read_model(source)
-    beside = has_weights_beside(source)
-    before = len(model.graph.node)
-    reports: List[PassReport] = []
-    if given.interface:
-        model, report = _run_interface(given.interface, model)
-        reports.append(report)
-    whole = WholeGraph(model, _TOLERANCE)
-    for name, rewrite in PASSES:
-        model, report = run_pass(name, rewrite, model)
-        reports.append(report)
-    error = whole.compare(model)
-    for name, rewrite in [*of_user, *(item for item in PLUGINS if item[0] in plugins)]:
-        model, report = run_pass(name, rewrite, model)
-        reports.append(report)
-    write_model(model, output, beside=beside)
-    seconds = time.perf_counter() - started
-    return make_report(reports, before, model, seconds, error, whole.reason)
+    with weight_folder(folder):
+        model = read_model(source)
+        before = len(model.graph.node)
+        reports: List[PassReport] = []
+        if given.interface:
+            model, report = _run_interface(given.interface, model)
+            reports.append(report)
+        whole = WholeGraph(model, _TOLERANCE)
+        for name, rewrite in PASSES:
+            model, report = run_pass(name, rewrite, model)
+            reports.append(report)
+        error = whole.compare(model)
+        for name, rewrite in [*of_user, *(item for item in PLUGINS if item[0] in plugins)]:
+            model, report = run_pass(name, rewrite, model)
+            reports.append(report)
+        write_model(model, output, beside=has_weights_beside(source) if beside is None else beside)
+        seconds = time.perf_counter() - started
+        return make_report(reports, before, model, seconds, error, whole.reason)
 
 
 def check_options(options: SurgeryOptions, plugins: Sequence[str] = ()) -> List[Tuple[str, Pass]]:
@@ -127,11 +161,13 @@ def lower_plugins(source: PathLike, output: PathLike) -> SurgeryReport:
         MissingExtraError: onnx, onnx-graphsurgeon (extra ``export``) or ONNX Runtime (``verify``) is missing.
     """
     check_writable(Path(output))
+    check_target(Path(source), Path(output))
     require("onnx_graphsurgeon", "export")
-    model = read_model(source)
-    before = len(model.graph.node)
-    model, report = run_pass("lower_plugins", lower_model, model)
-    write_model(model, output, beside=has_weights_beside(source))
+    with temporary_folder(Path(output)) as folder, weight_folder(folder):
+        model = read_model(source)
+        before = len(model.graph.node)
+        model, report = run_pass("lower_plugins", lower_model, model)
+        write_model(model, output, beside=has_weights_beside(source))
     return make_report([report], before, model, report.seconds)
 
 
@@ -152,7 +188,7 @@ def run_pass(name: str, rewrite: Pass, model: Any) -> Tuple[Any, PassReport]:
     notes: List[str] = []
     try:
         with _silent_graphsurgeon():
-            model = rewrite(model, notes)
+            model = settle(rewrite(model, notes))
         kept = [function for function in model.functions if (function.domain, function.name) in functions]
         for function in kept:
             if function.domain == DOMAIN:  # onnx-graphsurgeon sorts and cleans functions too
@@ -161,7 +197,7 @@ def run_pass(name: str, rewrite: Pass, model: Any) -> Tuple[Any, PassReport]:
             model.ir_version = ir_version  # a newer one would shut out older ONNX Runtimes for nothing
         carry_origins(model, origins)
         if _form(model) != old_form:
-            check_model(model)  # which copies all weights
+            check_graph(model)
     except Tf2TrtError:
         raise
     except Exception as error:
@@ -182,9 +218,9 @@ def _run_interface(interface: Interface, model: Any) -> Tuple[Any, PassReport]:
     started = time.perf_counter()
     notes: List[str] = []
     before = len(model.graph.node)
-    model = apply_interface(model, interface, notes)
+    model = settle(apply_interface(model, interface, notes))
     try:
-        check_model(model)
+        check_graph(model)
     except Exception as error:
         raise SurgeryError("the model with these inputs and outputs is not valid", received=str(error)) from error
     changed = abs(len(model.graph.node) - before)

@@ -6,7 +6,7 @@ import contextlib
 from typing import Any, Callable, Iterator
 
 from tf2trt.extras import require
-from tf2trt.surgery.files import tensor_bytes
+from tf2trt.onnx_skeleton import tensor_bytes
 
 __all__ = ["infer_shapes", "weights_aside"]
 
@@ -16,8 +16,8 @@ _LARGE = 1024  # bytes; smaller tensors may be shapes, whose values inference re
 def infer_shapes(model: Any, *, strict: bool = False) -> Any:
     """A copy of ``model`` with the types and shapes of its tensors filled in, where they follow from its inputs.
 
-    ``onnx.shape_inference`` serialises the model twice, and fails over 2 GiB. It needs no weight's values: they are
-    set aside meanwhile. ``model`` is as before at the end.
+    ``onnx.shape_inference`` serialises the model twice, and fails over 2 GiB. It needs no weight's values: those that
+    are in memory are set aside meanwhile. ``model`` is as before at the end.
 
     Args:
         strict: raise ``onnx.shape_inference.InferenceError`` where types contradict each other.

@@ -6,11 +6,12 @@ from typing import Any, Dict, Iterator, List, Sequence
 
 from tf2trt.errors import UsageError
 from tf2trt.extras import require
+from tf2trt.onnx_skeleton import check_graph, is_reference, tensor_bytes
 from tf2trt.surgery.bindings import node_reads, rename_tensors
-from tf2trt.surgery.files import check_model
 from tf2trt.surgery.nodes import nested
 from tf2trt.surgery.plugins.functions import OPERATORS, add_functions
 from tf2trt.surgery.plugins.scope import Scope
+from tf2trt.surgery.weights import loaded
 
 __all__ = ["add_function"]
 
@@ -34,11 +35,15 @@ def add_function(model: Any, node: Any, nodes: Sequence[Any], scope: Scope) -> s
         add_functions(model, [node.op_type])
         return f"the file holds what {node.op_type} computes, as a function"
     body = _with_constants(nodes, list(node.input), scope)
+    weights = [item.t for inner in body for item in inner.attribute if item.HasField("t") and is_reference(item.t)]
     size = sum(inner.ByteSize() for inner in body) - sum(inner.ByteSize() for inner in nodes)
+    size += sum(map(tensor_bytes, weights))
     if size > _MAX_CONSTANTS:
         return (
             f"no function of {node.op_type} in the file: {size / 2**20:.0f} MiB of constants are not among its inputs"
         )
+    for tensor in weights:  # a function's constants lie in the graph
+        tensor.CopyFrom(loaded(tensor))
     function = onnx.helper.make_function(
         node.domain,
         node.op_type,
@@ -59,7 +64,7 @@ def add_function(model: Any, node: Any, nodes: Sequence[Any], scope: Scope) -> s
     model.functions.append(function)
     before, model.ir_version = model.ir_version, max(model.ir_version, _IR_VERSION)
     try:
-        check_model(model)
+        check_graph(model)
     except onnx.checker.ValidationError as error:
         model.functions.pop()
         model.ir_version = before

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Set,
 import numpy as np
 
 from tf2trt.extras import require
+from tf2trt.surgery.gs_graph import new_constant, values_of
 from tf2trt.surgery.remove_identities import bypass
 
 __all__ = [
@@ -114,10 +115,10 @@ class TransposeGraph:
             self._constants[key] = tensor, self.new_constant(f"{tensor.name}/transposed", full.transpose(perm))
         return self._constants[key][1]  # the old tensor stands beside it to keep its id from being used again
 
-    def new_constant(self, name: str, values: Any) -> Any:
-        """A constant of ``values``, an array or a list of integers, which becomes INT64."""
+    def new_constant(self, name: str, values: Any, shape: Optional[Sequence[int]] = None) -> Any:
+        """A constant of ``values``, an array or a list of integers, which becomes INT64; in ``shape``, or its own."""
         array = values if isinstance(values, np.ndarray) else np.array(values, np.int64)
-        return self.gs.Constant(self.names.new(name), np.array(array, order="C"))
+        return new_constant(self.names.new(name), array, array.shape if shape is None else shape)
 
     def permute_input(self, node: Any, place: int, perm: Perm) -> None:
         """Puts a Transpose before an input of ``node``."""
@@ -215,7 +216,7 @@ def is_constant(tensor: Any) -> bool:
 
 def constant(tensor: Any) -> Any:
     """The values of a constant as an array; None for other tensors."""
-    return _held(tensor).values if is_constant(tensor) else None
+    return values_of(_held(tensor)) if is_constant(tensor) else None
 
 
 def integers(tensor: Any) -> Optional[List[int]]:

@@ -139,10 +139,11 @@ def _into_weights(ask: Ask, shape: Tuple[Any, ...]) -> Optional[Move]:
             weights, rows = node.inputs[1], _rows(node)
             key = (id(weights), rows)
             if key not in changed:
-                axes = np.moveaxis(constant(weights), rows, 0)
-                order = [axis - 1 for axis in ask.perm[1:]]
-                moved = axes.reshape(*merged, -1).transpose([*order, len(order)]).reshape(axes.shape)
-                changed[key] = ask.graph.new_constant(f"{weights.name}/transposed", np.moveaxis(moved, 0, rows))
+                old = constant(weights)
+                apart = old.reshape(*old.shape[:rows], *merged, *old.shape[rows + 1 :])
+                order = [rows + axis - 1 for axis in ask.perm[1:]]
+                turned = apart.transpose([*range(rows), *order, *range(rows + len(order), apart.ndim)])
+                changed[key] = ask.graph.new_constant(f"{weights.name}/transposed", turned, old.shape)
             node.inputs[1] = changed[key]
 
     return Move({0: ask.perm}, {}, change, "in")

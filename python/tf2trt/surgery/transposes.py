@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Deque, Dict, Hashable, List, NamedTuple, Set, Tuple
 
-from tf2trt.extras import require
+from tf2trt.surgery.gs_graph import export_graph, import_graph
 from tf2trt.surgery.shapes import infer_shapes
 from tf2trt.surgery.transpose_cut import Cut
 from tf2trt.surgery.transpose_graph import Names, Perm, TransposeGraph, inverse, is_transpose, perm_of
@@ -23,8 +23,7 @@ def transposes(model: Any, notes: List[str]) -> Any:
     cannot: convolutions, matrix products, inputs and outputs of the graph. A minimum cut tells which operators of the
     region should work in which order so that the fewest Transposes are left, and then that the fewest operators change.
     """
-    gs = require("onnx_graphsurgeon", "export")
-    graph = gs.import_onnx(infer_shapes(model))
+    graph = import_graph(infer_shapes(model))
     graphs = [graph, *graph.subgraphs(recursive=True)]
     names = Names(graphs)
     before = sum(is_transpose(node) for item in graphs for node in item.nodes)
@@ -34,7 +33,7 @@ def transposes(model: Any, notes: List[str]) -> Any:
     after = sum(is_transpose(node) for item in graphs for node in item.nodes)
     if after != before:
         notes.append(f"{before} Transpose before, {after} after")
-    return gs.export_onnx(graph)
+    return export_graph(graph)
 
 
 def _cancel(graph: TransposeGraph) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
-from tf2trt.errors import UsageError
+from tf2trt.errors import OutputError, UsageError
 from tf2trt.extras import require
 from tf2trt.numerics import random_inputs
 from tf2trt.specs import TensorSpec
 from tf2trt.surgery.bindings import dtype_name, graph_inputs, shape_of
-from tf2trt.surgery.files import is_large
 from tf2trt.surgery.whole_graph import difference, session
 
 __all__ = ["CannotRunError", "Results", "random_feed", "run"]
@@ -52,10 +51,10 @@ def run(model: Any, feed: Dict[str, Any]) -> Dict[str, Any]:
     foreign = _foreign(model)
     if foreign is not None:
         raise CannotRunError(f"ONNX Runtime has no operator {foreign}")
-    if is_large(model):
-        raise CannotRunError("over 1.8 GB of weights")
     try:
         loaded = session(model)
+    except OutputError:
+        raise
     except Exception as error:
         raise CannotRunError(_first_line(error), invalid="NOT_IMPLEMENTED" not in str(error)) from error
     names = [value.name for value in loaded.get_outputs()]

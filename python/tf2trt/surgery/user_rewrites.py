@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 
 from tf2trt.errors import SurgeryError, Tf2TrtError, UsageError
 from tf2trt.extras import require
+from tf2trt.surgery.gs_graph import export_graph, import_graph
 from tf2trt.surgery.match import Match, put_in_place, why_not
 from tf2trt.surgery.pattern import Found, Pattern, find
 from tf2trt.surgery.shapes import infer_shapes
@@ -58,7 +59,7 @@ class _Rewrite:
     def __call__(self, model: Any, notes: List[str]) -> Any:
         """The pass, see :data:`tf2trt.surgery.passes.Pass`."""
         gs = require("onnx_graphsurgeon", "export")
-        graph = gs.import_onnx(infer_shapes(model))
+        graph = import_graph(infer_shapes(model))
         places = [graph, *graph.subgraphs(recursive=True)]
         taken = {name for place in places for name in (*place.tensors(), *(node.name for node in place.nodes))}
         matches, done = 0, 0
@@ -81,7 +82,7 @@ class _Rewrite:
         if not done:
             return model
         graph.cleanup().toposort()
-        rewritten = gs.export_onnx(graph)
+        rewritten = export_graph(graph)
         notes.append(self._compared(model, rewritten))
         return rewritten
 

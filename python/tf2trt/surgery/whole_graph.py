@@ -6,11 +6,12 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from tf2trt.errors import SurgeryError, UsageError
+from tf2trt.errors import OutputError, SurgeryError, UsageError
 from tf2trt.extras import require
 from tf2trt.numerics import random_inputs, relative_error
+from tf2trt.onnx_skeleton import references
 from tf2trt.specs import TensorSpec
-from tf2trt.surgery.files import is_large
+from tf2trt.surgery.weights import current_folder
 
 __all__ = ["WholeGraph", "difference", "session"]
 
@@ -25,7 +26,7 @@ class WholeGraph:
     """The results of a model before a rewrite, kept for comparison with those after it.
 
     ``allowed`` is what one replacement may change. ``reason`` says why there is nothing to compare with: an operator
-    that ONNX Runtime lacks, an input whose random values the model does not take, too many weights.
+    that ONNX Runtime lacks, an input whose random values the model does not take.
     """
 
     def __init__(self, model: Any, allowed: float) -> None:
@@ -42,6 +43,8 @@ class WholeGraph:
                 # A network for pixels of 0 to 255 may make nothing but rounding of numbers around 0.
                 pixels = {name: _as_pixels(array) for name, array in feed.items()}
                 self._runs = min(self._runs, _with_blur(run, pixels, allowed), key=_noise)
+        except OutputError:
+            raise
         except UsageError as error:
             self.reason = str(error).split("\n", maxsplit=1)[0]
         except Exception as error:  # noqa: BLE001 - ONNX Runtime's classes are many; the report says what it was
@@ -57,6 +60,8 @@ class WholeGraph:
             return None
         try:
             results = session(model).run(None, self._runs[0][0])
+        except OutputError:
+            raise
         except Exception as error:
             raise SurgeryError(
                 "ONNX Runtime cannot run the rewritten model", received=str(error).strip()[:500]
@@ -78,8 +83,6 @@ class WholeGraph:
 
 def _feed(model: Any) -> Dict[str, Any]:
     helper = require("onnx.helper", "export")
-    if is_large(model):
-        raise UsageError("over 1.8 GB of weights")
     constant = {item.name for item in model.graph.initializer}
     specs = []
     for value in model.graph.input:
@@ -115,13 +118,37 @@ def _blur(array: Any, relative: float) -> Any:
 
 
 def session(model: Any) -> Any:
-    """An ``onnxruntime.InferenceSession`` that computes node by node, as the graph says."""
+    """An ``onnxruntime.InferenceSession`` that computes node by node, as the graph says.
+
+    Large weights are mapped from the folder of weights, and ONNX Runtime is kept from copying them.
+
+    Raises:
+        OutputError: that folder takes no file.
+    """
     runtime = require("onnxruntime", "verify")
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     # Nothing that ONNX Runtime would recognise and compute in a way of its own.
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return runtime.InferenceSession(model.SerializeToString(), sess_options=options, providers=["CPUExecutionProvider"])
+    folder = current_folder()
+    if folder is None or not references(model):
+        return runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    options.enable_cpu_mem_arena = False
+    path = folder / "session.onnx"
+    try:
+        path.write_bytes(model.SerializeToString())
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}",
+            received=error.strerror or str(error),
+            hint="choose an output on a disk that has space for the weights three times",
+        ) from error
+    try:
+        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # The name of a file that is gone by then says nothing to anybody.
+        raise type(error)(str(error).replace(f"Load model from {path} failed:", "")) from error
 
 
 def difference(got: Any, wanted: Any, mask: Any = True) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, List, Sequence
 
 from tf2trt.extras import require
+from tf2trt.surgery.gs_graph import export_graph, import_graph
 from tf2trt.surgery.plugins.functions import add_functions
 from tf2trt.surgery.plugins.piece import Piece, cut
 from tf2trt.surgery.plugins.proof import prove, tolerance
@@ -33,7 +34,6 @@ def rewrite(model: Any, pieces: Sequence[Piece], what: str, notes: List[str]) ->
     Raises:
         SurgeryError: a comparison failed.
     """
-    gs = require("onnx_graphsurgeon", "export")
     types = require("onnx", "export").TensorProto
     proved = []
     for piece in pieces:
@@ -53,7 +53,7 @@ def rewrite(model: Any, pieces: Sequence[Piece], what: str, notes: List[str]) ->
         piece.scope.nodes[piece.last].CopyFrom(piece.node)
     add_functions(model, [piece.node.op_type for piece in proved])
     ir_version = model.ir_version
-    model = gs.export_onnx(gs.import_onnx(model).cleanup())
+    model = export_graph(import_graph(model).cleanup())
     model.ir_version = ir_version
     error = whole.compare(model)
     notes.insert(1, "each gives what the nodes that it replaces give, in ONNX Runtime")

@@ -6,8 +6,8 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 
-from tf2trt.extras import require
 from tf2trt.surgery.nodes import constant_value, nested
+from tf2trt.surgery.weights import array_of
 
 __all__ = ["Dim", "Scope", "scopes"]
 
@@ -62,7 +62,7 @@ class Scope:
     def array(self, name: str) -> Any:
         """The constant called ``name`` as an array, None where it is not one."""
         tensor = self.tensor(name)
-        return None if tensor is None else require("onnx.numpy_helper", "export").to_array(tensor)
+        return None if tensor is None else array_of(tensor)
 
     def scalar(self, name: str) -> Optional[float]:
         """The one element of the constant called ``name``; None where it is no constant or has more."""
