@@ -20,7 +20,7 @@ CPP_HEADERS := $(shell find cpp plugins tests/cpp -name '*.hpp' -o -name '*.inc'
 CMAKE_FILES := $(shell find CMakeLists.txt cpp plugins tests/cpp -name CMakeLists.txt -o -name '*.cmake')
 SOURCES := $(PY_SOURCES) $(CPP_SOURCES) $(CPP_HEADERS) $(CMAKE_FILES) pyproject.toml
 
-# pycuda (the extra `cuda`) is compiled against CUDA, so it is installed only where there is a GPU to use it on.
+# The tests on a GPU use pycuda, which is compiled against CUDA: it is installed only where there is a GPU.
 GPU := $(shell { nvidia-smi -L || ls /dev/nvidia0; } >/dev/null 2>&1 && echo yes)
 ifneq ($(GPU),)
 export PATH := $(addsuffix :,$(wildcard /usr/local/cuda/bin))$(PATH)
@@ -34,7 +34,7 @@ test: .venv/.test build/.built .cache/tensorrt/.fetched lint
 	cd build && TF2TRT_TEST_LIBRARIES="$(CURDIR)/.cache/tensorrt" \
 	  TF2TRT_TEST_SITE="$$(../$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
 	  ctest -j $(CMAKE_BUILD_PARALLEL_LEVEL) --output-on-failure --no-tests=error
-	$(BIN)/python -m pytest
+	TF2TRT_FAKE_CUDA="$(CURDIR)/build/tests/cpp" $(BIN)/python -m pytest
 
 clean:
 	rm -rf .venv build dist demo-out .cache .mypy_cache .ruff_cache .pytest_cache
@@ -68,11 +68,9 @@ endef
 	touch $@
 
 pip_install = $(BIN)/python -m pip install -q --no-compile --no-build-isolation -Cbuild-dir=build/python
-install_pycuda = $(if $(GPU),$(BIN)/python -m pip install -q pycuda)
 
 .venv/.demo: .venv/.made $(SOURCES)
 	$(pip_install) ".[demo]"
-	$(install_pycuda)
 	touch $@
 
 .venv/.lint: .venv/.made $(SOURCES)
@@ -81,7 +79,7 @@ install_pycuda = $(if $(GPU),$(BIN)/python -m pip install -q pycuda)
 
 .venv/.test: .venv/.made $(SOURCES)
 	$(pip_install) ".[test,lint]"
-	$(install_pycuda)
+	$(if $(GPU),$(BIN)/python -m pip install -q pycuda)
 	touch .venv/.lint $@
 
 # --- the C++ library, its program and its tests ----------------------------------------------------------------------
@@ -109,7 +107,7 @@ lint: .venv/.lint build/compile_commands.json
 	$(BIN)/ruff format --check
 	$(BIN)/mypy python/tf2trt
 	$(BIN)/python -m mypy.stubtest tf2trt._native --mypy-config-file pyproject.toml --allowlist .ci/stubtest-allow.txt
-	$(BIN)/clang-format --dry-run -Werror $(CPP_SOURCES) $(filter %.hpp %.cu %.cuh,$(CPP_HEADERS)) $(wildcard tools/abi/*.[ch]pp)
+	$(BIN)/clang-format --dry-run -Werror $(CPP_SOURCES) $(filter %.hpp %.cu %.cuh,$(CPP_HEADERS)) $(wildcard tools/abi/*.[ch]pp examples/*/*.cpp)
 	$(MAKE) --no-print-directory -j $(CMAKE_BUILD_PARALLEL_LEVEL) tidy
 
 .PHONY: tidy

@@ -1,6 +1,8 @@
 """Fixtures that several files share."""
 
+import os
 import platform
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,3 +92,39 @@ def plugin_kernels():
     library.tf2trt_l2_normalize_workspace.restype = i64
     library.tf2trt_leaky_relu.argtypes = [pointer, pointer, i32, i64, real, real, real, pointer]
     return library
+
+
+@pytest.fixture(scope="session")
+def run_cmake():
+    """run_cmake(*arguments): CMake's output; where it fails, the test fails with it."""
+
+    def call(*arguments):
+        command = ["cmake", *map(str, arguments)]
+        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        assert result.returncode == 0, result.stdout[-4000:]
+        return result.stdout
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def installed_library(run_cmake, tmp_path_factory):
+    """The prefix into which libtf2trt was installed, without plugins. It was moved there after the installation."""
+    folder = tmp_path_factory.mktemp("library")
+    build, prefix, moved = folder / "build", folder / "prefix", folder / "moved"
+    run_cmake("-S", ROOT, "-B", build, "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CUDA_COMPILER=NOTFOUND")
+    run_cmake("--build", build, "--parallel", os.cpu_count() or 1, "--target", "tf2trt", "tf2trt-run")
+    run_cmake("--install", build, "--prefix", prefix)
+    prefix.rename(moved)
+    return moved
+
+
+@pytest.fixture(scope="session")
+def cpp_app(run_cmake, installed_library, tmp_path_factory):
+    """examples/cpp_app, built against the installed library as a user builds it; warnings are errors."""
+    build = tmp_path_factory.mktemp("cpp_app")
+    flags = "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Werror"
+    source = ROOT / "examples" / "cpp_app"
+    run_cmake("-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={installed_library}", flags)
+    run_cmake("--build", build)
+    return build / "cpp_app"

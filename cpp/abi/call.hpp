@@ -51,6 +51,7 @@ TF2TRT_ON_IMPL(VBuilderConfig_getTacticSources, std::uint32_t())
 TF2TRT_ON_IMPL(VBuilderConfig_setProfilingVerbosity, void(Int))
 TF2TRT_ON_IMPL(VBuilderConfig_setBuilderOptimizationLevel, void(Int))
 TF2TRT_ON_IMPL(VBuilderConfig_setProgressMonitor, void(void*))
+TF2TRT_ON_IMPL(VBuilderConfig_setPreviewFeature, void(Int, bool))
 
 TF2TRT_ON_IMPL(VTimingCache_serialize, void*())
 TF2TRT_ON_IMPL(VHostMemory_data, void*())
@@ -78,6 +79,7 @@ TF2TRT_ON_IMPL(VCudaEngine_getNbIOTensors, Int())
 TF2TRT_ON_IMPL(VCudaEngine_getIOTensorName, Name(Int))
 TF2TRT_ON_IMPL(VCudaEngine_getTensorIOMode, Int(Name))
 TF2TRT_ON_IMPL(VCudaEngine_getTensorDataType, Int(Name))
+TF2TRT_ON_IMPL(VCudaEngine_getTensorLocation, Int(Name))
 TF2TRT_ON_IMPL(VCudaEngine_isShapeInferenceIO, bool(Name))
 TF2TRT_ON_IMPL(VCudaEngine_getTensorShape, Dims64(Name))
 TF2TRT_ON_IMPL(VCudaEngine_getProfileShape, Dims64(Name, Int, Int))
@@ -91,6 +93,10 @@ TF2TRT_ON_IMPL(VCudaEngine_getNbLayers, Int())
 TF2TRT_ON_IMPL(VExecutionContext_setInputShape, bool(Name, void const*))
 TF2TRT_ON_IMPL(VExecutionContext_getTensorShape, Dims64(Name))
 TF2TRT_ON_IMPL(VExecutionContext_setTensorAddress, bool(Name, void*))
+TF2TRT_ON_IMPL(VExecutionContext_setInputTensorAddress, bool(Name, void const*))
+TF2TRT_ON_IMPL(VExecutionContext_getTensorAddress, void const*(Name))
+TF2TRT_ON_IMPL(VExecutionContext_setOutputAllocator, bool(Name, void*))
+TF2TRT_ON_IMPL(VExecutionContext_getMaxOutputSize, std::int64_t(Name))
 TF2TRT_ON_IMPL(VExecutionContext_enqueueV3, bool(void*))
 TF2TRT_ON_IMPL(VExecutionContext_setOptimizationProfileAsync, bool(Int, void*))
 TF2TRT_ON_IMPL(VExecutionContext_setProfiler, void(void*))
@@ -221,6 +227,50 @@ inline bool set_profile_dimensions(Api const& api, void const* profile, Name nam
   }
   auto const dims = detail::from_shape<Dims64>(shape);
   return call_as<bool(Name, Int, Dims64 const*)>(api, kMethod, profile, name, select, &dims);
+}
+
+// Whether a profile takes the values of shape tensors as 64-bit integers; it takes 32 bits in 8 and the first of 10.
+inline bool has_wide_profile_values(Api const& api) noexcept {
+  return api.has(Method::VOptimizationProfile_setShapeValuesV2);
+}
+
+// IOptimizationProfile::setShapeValues or setShapeValuesV2, for the elements of a shape tensor. Without
+// has_wide_profile_values they have to fit 32 bits.
+inline bool set_profile_values(Api const& api, void const* profile, Name name, Int select,
+                               std::vector<std::int64_t> const& values) {
+  auto const count = static_cast<Int>(values.size());
+  if (has_wide_profile_values(api)) {
+    return call_as<bool(Name, Int, std::int64_t const*, Int)>(api, Method::VOptimizationProfile_setShapeValuesV2,
+                                                              profile, name, select, values.data(), count);
+  }
+  std::vector<Int> narrow(values.size());
+  std::transform(values.begin(), values.end(), narrow.begin(), [](auto value) { return static_cast<Int>(value); });
+  return call_as<bool(Name, Int, Int const*, Int)>(api, Method::VOptimizationProfile_setShapeValues, profile, name,
+                                                   select, narrow.data(), count);
+}
+
+// The `count` values that a profile of an engine was given for a shape tensor; none where it has no such values.
+// ICudaEngine::getProfileShapeValues in 8, by the number of the binding; getProfileTensorValuesV2 and, for those that
+// were set in 32 bits, getProfileTensorValues in 10; getProfileTensorValuesV2 in 11.
+inline std::vector<std::int64_t> profile_values(Api const& api, void const* engine, Name name, Int profile, Int select,
+                                                std::size_t count) {
+  using Values = std::vector<std::int64_t>;
+  auto const copy = [count](auto const* values) {
+    return values == nullptr ? Values{} : Values(values, values + count);
+  };
+  if (api.generation() == 8) {
+    auto const index = call_as<Int(Name)>(api, Method::VCudaEngine_getBindingIndex, engine, name);
+    return copy(call_as<Int const*(Int, Int, Int)>(api, Method::VCudaEngine_getProfileShapeValues, engine, profile,
+                                                   index, select));
+  }
+  Values values;
+  if (api.has(Method::VCudaEngine_getProfileTensorValuesV2)) {
+    values = copy(call_as<std::int64_t const*(Name, Int, Int)>(api, Method::VCudaEngine_getProfileTensorValuesV2,
+                                                               engine, name, profile, select));
+  }
+  if (!values.empty() || !api.has(Method::VCudaEngine_getProfileTensorValues)) return values;
+  return copy(call_as<Int const*(Name, Int, Int)>(api, Method::VCudaEngine_getProfileTensorValues, engine, name,
+                                                  profile, select));
 }
 
 // IRuntime::deserializeCudaEngine: 8 has a third argument, for the plugin factory of old.

@@ -4,11 +4,16 @@
 //
 //   ILogger, IProfiler   8, 10: plain (the function, then the destructor); 11: versioned
 //   IProgressMonitor     10, 11: versioned
+//   IOutputAllocator     8.5, 8.6: plain, with its version first and the destructor last; 10, 11: versioned
 //
 // A versioned interface starts with getAPILanguage, getInterfaceInfo and the destructor.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
+
+#include "abi/types.hpp"
 
 namespace tf2trt::abi {
 
@@ -38,6 +43,18 @@ class ProgressSink {
 
  protected:
   ~ProgressSink() = default;
+};
+
+class OutputSink {
+ public:
+  // Memory of at least `size` bytes (never 0) on the device, or nullptr where there is none: TensorRT's enqueue then
+  // fails. `current` is what setTensorAddress was given.
+  virtual void* on_reallocate(char const* name, void* current, std::uint64_t size,
+                              std::uint64_t alignment) noexcept = 0;
+  virtual void on_shape(char const* name, std::int64_t const* extents, std::int32_t count) noexcept = 0;
+
+ protected:
+  ~OutputSink() = default;
 };
 
 // nvinfer1::InterfaceInfo, returned by value.
@@ -118,6 +135,52 @@ class ProgressMonitor10 {
 
  private:
   ProgressSink* sink_;
+};
+
+class OutputAllocator8 {
+ public:
+  explicit OutputAllocator8(OutputSink& sink) noexcept : sink_(&sink) {}
+  [[nodiscard]] virtual std::int32_t getInterfaceVersion() const noexcept { return 1; }
+  virtual void* reallocateOutput(char const* name, void* current, std::uint64_t size,
+                                 std::uint64_t alignment) noexcept {
+    return sink_->on_reallocate(name, current, size, alignment);
+  }
+  virtual void notifyShape(char const* name, Dims32 const& dims) noexcept {
+    std::array<std::int64_t, kMaxDims> extents{};
+    std::copy(dims.extents.begin(), dims.extents.end(), extents.begin());
+    sink_->on_shape(name, extents.data(), dims.count);
+  }
+  virtual ~OutputAllocator8() = default;
+  OutputAllocator8(OutputAllocator8 const&) = delete;
+  OutputAllocator8& operator=(OutputAllocator8 const&) = delete;
+
+ private:
+  OutputSink* sink_;
+};
+
+class OutputAllocator10 {
+ public:
+  explicit OutputAllocator10(OutputSink& sink) noexcept : sink_(&sink) {}
+  [[nodiscard]] virtual std::int32_t getAPILanguage() const noexcept { return kApiLanguageCpp; }
+  [[nodiscard]] virtual InterfaceInfo getInterfaceInfo() const noexcept { return {"IOutputAllocator", 1, 0}; }
+  virtual ~OutputAllocator10() = default;
+  virtual void* reallocateOutput(char const* name, void* current, std::uint64_t size,
+                                 std::uint64_t alignment) noexcept {
+    return sink_->on_reallocate(name, current, size, alignment);
+  }
+  // TensorRT calls this one; the memory is good for any stream.
+  virtual void* reallocateOutputAsync(char const* name, void* current, std::uint64_t size, std::uint64_t alignment,
+                                      void* /*stream*/) noexcept {
+    return sink_->on_reallocate(name, current, size, alignment);
+  }
+  virtual void notifyShape(char const* name, Dims64 const& dims) noexcept {
+    sink_->on_shape(name, dims.extents.data(), dims.count);
+  }
+  OutputAllocator10(OutputAllocator10 const&) = delete;
+  OutputAllocator10& operator=(OutputAllocator10 const&) = delete;
+
+ private:
+  OutputSink* sink_;
 };
 
 }  // namespace tf2trt::abi

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,9 +19,10 @@ namespace {
 
 constexpr char const* kUsage =
     "usage: tf2trt-run ENGINE [NAME=INPUT.npy ...] [--output DIR] [--iterations N]\n"
-    "                  [--plugin-library FILE ...]\n"
+    "                  [--plugin-library FILE ...] [--lean] [--memory auto|copy|mapped]\n"
     "\n"
-    "Without inputs, prints what the engine takes and gives. TF2TRT_NVINFER names the TensorRT library to use.\n";
+    "Without inputs, prints what the engine takes and gives. TF2TRT_NVINFER names the TensorRT library to use;\n"
+    "with --lean it is the lean runtime, for version-compatible engines.\n";
 
 struct Arguments {
   std::string engine;
@@ -28,10 +30,19 @@ struct Arguments {
   std::string output;
   int iterations = 1;
   std::vector<std::string> plugin_libraries;
+  std::optional<tf2trt::LibraryKind> kind;
+  tf2trt::MemoryMode memory = tf2trt::MemoryMode::kAuto;
 };
 
 [[noreturn]] void usage_error(std::string const& what) {
   throw tf2trt::Error(tf2trt::ErrorKind::kUsage, what + "\n" + kUsage);
+}
+
+tf2trt::MemoryMode memory_mode(std::string const& name) {
+  if (name == "auto") return tf2trt::MemoryMode::kAuto;
+  if (name == "copy") return tf2trt::MemoryMode::kCopy;
+  if (name == "mapped") return tf2trt::MemoryMode::kMapped;
+  usage_error("--memory: " + name + " is none of auto, copy, mapped");
 }
 
 Arguments parse(std::vector<std::string> const& words) {
@@ -44,6 +55,10 @@ Arguments parse(std::vector<std::string> const& words) {
     };
     if (word == "--output") {
       arguments.output = value();
+    } else if (word == "--lean") {
+      arguments.kind = tf2trt::LibraryKind::kLean;
+    } else if (word == "--memory") {
+      arguments.memory = memory_mode(value());
     } else if (word == "--plugin-library") {
       arguments.plugin_libraries.push_back(value());
     } else if (word == "--iterations") {
@@ -81,16 +96,16 @@ double quantile(std::vector<double> sorted, double share) {
 void run(Arguments const& arguments, tf2trt::Engine const& engine) {
   std::map<std::string, tf2trt::HostTensor> inputs;
   for (auto const& [name, path] : arguments.inputs) inputs[name] = tf2trt::npy::read(path);
-  tf2trt::Session session(engine);
+  tf2trt::Session session(engine, arguments.memory);
   std::map<std::string, tf2trt::HostTensor> outputs;
   std::vector<double> host;
-  std::vector<double> gpu;
   for (int i = 0; i < arguments.iterations; ++i) {
     auto const start = std::chrono::steady_clock::now();
     outputs = session.run(inputs);
     host.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
-    gpu.push_back(session.gpu_milliseconds());
   }
+  auto const times = session.time_launches(arguments.iterations);
+  std::vector<double> const gpu(times.begin(), times.end());
   for (auto const& [name, tensor] : outputs) {
     std::cout << name << "  " << name_of(tensor.dtype) << "  " << tf2trt::to_string(tensor.shape) << '\n';
     if (!arguments.output.empty()) tf2trt::npy::write(arguments.output + "/" + name + ".npy", tensor);
@@ -109,7 +124,7 @@ int main(int argc, char** argv) {
       return 0;
     }
     Arguments const arguments = parse(words);
-    auto const engine = tf2trt::Engine::load(arguments.engine, {}, arguments.plugin_libraries);
+    auto const engine = tf2trt::Engine::load(arguments.engine, {}, arguments.plugin_libraries, arguments.kind);
     if (arguments.inputs.empty()) {
       describe(engine);
     } else {

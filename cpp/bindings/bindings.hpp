@@ -15,6 +15,8 @@ using ReleaseGil = py::call_guard<py::gil_scoped_release>;
 
 void bind_builder(py::module_& module);
 void bind_engine(py::module_& module);
+void bind_dlpack(py::module_& module);
+void bind_session(py::module_& module);
 
 inline py::tuple to_tuple(Shape const& shape) {
   py::tuple result(shape.size());

@@ -71,7 +71,8 @@ void bind_builder(py::module_& module) {
       .def_property_readonly("dtype", [](TensorInfo const& self) { return name_of(self.dtype); })
       .def_property_readonly("shape", [](TensorInfo const& self) { return to_tuple(self.shape); })
       .def_readonly("is_input", &TensorInfo::is_input)
-      .def_readonly("is_shape", &TensorInfo::is_shape);
+      .def_readonly("is_shape", &TensorInfo::is_shape)
+      .def_readonly("on_host", &TensorInfo::on_host);
 
   py::class_<BuilderOptions>(module, "BuilderOptions")
       .def(py::init<>())

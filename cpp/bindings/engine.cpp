@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "bindings.hpp"
 
@@ -15,11 +16,6 @@ void* pointer(std::uintptr_t address) { return reinterpret_cast<void*>(address);
 }  // namespace
 
 void bind_engine(py::module_& module) {
-  py::class_<Graph>(module, "Graph")
-      .def(
-          "launch", [](Graph const& self, std::uintptr_t stream) { self.launch(pointer(stream)); }, py::arg("stream"),
-          ReleaseGil());
-
   py::class_<ExecutionContext>(module, "ExecutionContext")
       .def(
           "set_profile",
@@ -41,9 +37,6 @@ void bind_engine(py::module_& module) {
           "enqueue", [](ExecutionContext& self, std::uintptr_t stream) { self.enqueue(pointer(stream)); },
           py::arg("stream"), ReleaseGil())
       .def(
-          "capture", [](ExecutionContext& self, std::uintptr_t stream) { return self.capture(pointer(stream)); },
-          py::arg("stream"), ReleaseGil())
-      .def(
           "profile_layers",
           [](ExecutionContext& self, std::uintptr_t stream) { return self.profile_layers(pointer(stream)); },
           py::arg("stream"), ReleaseGil());
@@ -51,21 +44,31 @@ void bind_engine(py::module_& module) {
   py::class_<Engine>(module, "Engine")
       .def_static(
           "deserialize",
-          [](Library const& library, py::object const& plan) {
+          [](Library const& library, py::object const& plan, std::optional<int> device) {
             Bytes const bytes(plan);
             py::gil_scoped_release const release;
-            return Engine::deserialize(library, bytes.data(), bytes.size());
+            return Engine::deserialize(library, bytes.data(), bytes.size(), device);
           },
-          py::arg("library"), py::arg("plan"))
+          py::arg("library"), py::arg("plan"), py::arg("device") = std::nullopt)
       .def_property_readonly("name", &Engine::name)
       .def_property_readonly("tensors", &Engine::tensors)
       .def_property_readonly("profile_count", &Engine::profile_count)
       .def_property_readonly("layer_count", &Engine::layer_count)
       .def_property_readonly("device_memory_size", &Engine::device_memory_size)
+      .def_property_readonly("cuda_context",
+                             // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): a CUcontext, as an integer
+                             [](Engine const& self) { return reinterpret_cast<std::uintptr_t>(self.cuda_context()); })
       .def(
           "profile_shape",
           [](Engine const& self, std::string const& name, int profile) {
             ShapeRange const range = self.profile_shape(name, profile);
+            return py::make_tuple(to_tuple(range.min), to_tuple(range.opt), to_tuple(range.max));
+          },
+          py::arg("name"), py::arg("profile"))
+      .def(
+          "profile_values",
+          [](Engine const& self, std::string const& name, int profile) {
+            ShapeRange const range = self.profile_values(name, profile);
             return py::make_tuple(to_tuple(range.min), to_tuple(range.opt), to_tuple(range.max));
           },
           py::arg("name"), py::arg("profile"))

@@ -1,4 +1,4 @@
-// tf2trt._native: errors, libraries, the device; the builder and the engine are in their own files.
+// tf2trt._native: errors, libraries, the device; the builder, the engine and DLPack are in their own files.
 #include <pybind11/stl.h>
 
 #include "abi/object.hpp"
@@ -64,8 +64,13 @@ void bind_libraries(py::module_& module) {
         return *self.library;
       });
   module.def("list_libraries", &list_libraries, py::arg("folders") = std::vector<std::string>{}, ReleaseGil());
-  module.def("find_library", &Library::find, py::arg("folders") = std::vector<std::string>{},
-             py::arg("need_builder") = false, py::arg("plan").none(true) = nullptr, ReleaseGil());
+  module.def(
+      "find_library",
+      [](std::vector<std::string> const& folders, bool need_builder, PlanHeader const* plan, bool lean) {
+        return Library::find(folders, need_builder, plan, lean ? std::optional(LibraryKind::kLean) : std::nullopt);
+      },
+      py::arg("folders") = std::vector<std::string>{}, py::arg("need_builder") = false,
+      py::arg("plan").none(true) = nullptr, py::kw_only(), py::arg("lean") = false, ReleaseGil());
   module.def("register_standard_plugins", &register_standard_plugins, py::arg("library"), ReleaseGil());
   module.def("load_plugin_library", &load_plugin_library, py::arg("library"), py::arg("path"), ReleaseGil());
   module.def("find_plugin_library", &find_plugin_library, ReleaseGil());
@@ -82,6 +87,7 @@ void bind_device(py::module_& module) {
       .def_readonly("integrated", &Device::integrated)
       .def_readonly("driver_version", &Device::driver_version);
   module.def("device", &device, py::arg("ordinal") = 0, ReleaseGil());
+  module.def("available_memory", &available_memory, ReleaseGil());
 }
 
 void bind_plan(py::module_& module) {
@@ -114,5 +120,7 @@ PYBIND11_MODULE(_native, module) {
   bind_device(module);
   bind_builder(module);
   bind_engine(module);
+  bind_dlpack(module);
+  bind_session(module);
   module.def("live_objects", &tf2trt::abi::live_objects);
 }

@@ -33,11 +33,17 @@ void DeviceBuffer::Free::operator()(void* data) const noexcept {
   cuda::release([data](auto const& driver) { driver.memory_free(address(data)); });
 }
 
-PinnedBuffer::PinnedBuffer(std::size_t bytes) : size_(bytes) {
+PinnedBuffer::PinnedBuffer(std::size_t bytes, bool mapped) : size_(bytes) {
+  constexpr unsigned kDeviceMap = 2;  // CU_MEMHOSTALLOC_DEVICEMAP
   cuda::ContextGuard const guard;
   void* data = nullptr;
-  cuda::check(cuda::driver().host_alloc(&data, std::max<std::size_t>(bytes, 1), 0), "cuMemHostAlloc");
+  cuda::check(cuda::driver().host_alloc(&data, std::max<std::size_t>(bytes, 1), mapped ? kDeviceMap : 0),
+              "cuMemHostAlloc");
   data_.reset(data);
+  if (!mapped) return;
+  cuda::DevicePtr device = 0;
+  cuda::check(cuda::driver().host_device_pointer(&device, data, 0), "cuMemHostGetDevicePointer");
+  device_data_ = pointer(device);
 }
 
 void PinnedBuffer::Free::operator()(void* data) const noexcept {

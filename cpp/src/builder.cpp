@@ -1,11 +1,11 @@
 #include "tf2trt/builder.hpp"
 
 #include <chrono>
-#include <set>
 
 #include "abi/call.hpp"
 #include "abi/object.hpp"
 #include "abi/shared_object.hpp"
+#include "builder_profiles.hpp"
 #include "library_state.hpp"
 #include "parser.hpp"
 #include "plugins.hpp"
@@ -79,84 +79,6 @@ void set_tactic_sources(abi::Api const& api, void* config) {
   call<Method::VBuilderConfig_setTacticSources>(api, config, mask);
 }
 
-std::string names_of(std::vector<TensorInfo> const& inputs) {
-  std::string names;
-  for (auto const& input : inputs) names += (names.empty() ? "" : ", ") + input.name + " " + to_string(input.shape);
-  return names;
-}
-
-void check_profiles(std::vector<TensorInfo> const& inputs, std::vector<Profile> const& profiles) {
-  std::set<std::string> known;
-  for (auto const& input : inputs) known.insert(input.name);
-  for (auto const& profile : profiles) {
-    for (auto const& [name, range] : profile) {
-      if (known.count(name) == 0) {
-        throw Error(ErrorKind::kUsage, "shapes: the network has no input of this name", {name, names_of(inputs), ""});
-      }
-    }
-  }
-  for (auto const& input : inputs) {
-    if (!is_dynamic(input)) continue;
-    bool given = !profiles.empty();
-    for (auto const& profile : profiles) given = given && profile.count(input.name) != 0;
-    if (given) continue;
-    throw Error(ErrorKind::kUsage, "input \"" + input.name + "\" is dynamic and no shapes are given for it",
-                {to_string(input.shape), "its smallest, most usual and largest shape",
-                 "--min-shapes " + input.name + ":... --opt-shapes " + input.name + ":... --max-shapes " + input.name +
-                     ":..."});
-  }
-}
-
-void check_range(TensorInfo const& input, ShapeRange const& range) {
-  for (Shape const* shape : {&range.min, &range.opt, &range.max}) {
-    bool fits = shape->size() == input.shape.size();
-    for (std::size_t i = 0; fits && i < shape->size(); ++i) {
-      fits = input.shape[i] < 0 ? (*shape)[i] >= 0 : (*shape)[i] == input.shape[i];
-    }
-    if (!fits) {
-      throw Error(ErrorKind::kUsage, "shapes: input \"" + input.name + "\" does not have this shape",
-                  {to_string(*shape), to_string(input.shape) + " (? may be any extent)", ""});
-    }
-  }
-}
-
-void add_profiles(abi::Api const& api, void* builder, void* config, std::vector<TensorInfo> const& inputs,
-                  std::vector<Profile> const& profiles) {
-  for (auto const& profile : profiles) {
-    // The config keeps a pointer; the builder owns profiles and deletes them.
-    void* handle = call<Method::VBuilder_createOptimizationProfile>(api, builder);
-    for (auto const& input : inputs) {
-      auto const found = profile.find(input.name);
-      if (found == profile.end()) continue;
-      ShapeRange const& range = found->second;
-      check_range(input, range);
-      auto const set = [&](Value select, Shape const& shape) {
-        return abi::set_profile_dimensions(api, handle, input.name.c_str(), api.value(select), shape);
-      };
-      if (!set(Value::OptProfileSelector_kMIN, range.min) || !set(Value::OptProfileSelector_kOPT, range.opt) ||
-          !set(Value::OptProfileSelector_kMAX, range.max)) {
-        throw Error(ErrorKind::kUsage, "shapes: TensorRT refuses the profile of input \"" + input.name + "\"");
-      }
-    }
-    if (call<Method::VBuilderConfig_addOptimizationProfile>(api, config, static_cast<void const*>(handle)) < 0) {
-      throw Error(ErrorKind::kUsage, "shapes: TensorRT refuses the optimisation profile",
-                  {"", "min <= opt <= max for every dynamic input", ""});
-    }
-  }
-}
-
-// TensorRT makes no context for an engine in which a shape depends on the data unless it has a profile, be all inputs
-// static (https://github.com/pytorch/TensorRT/issues/2516).
-std::vector<Profile> needed_profiles(abi::Api const& api, void* network, std::vector<TensorInfo> const& inputs,
-                                     BuilderOptions const& options) {
-  if (!options.profiles.empty() || !detail::has_data_dependent_shapes(api, network)) return options.profiles;
-  Profile profile;
-  for (auto const& input : inputs) {
-    if (!input.is_shape) profile[input.name] = {input.shape, input.shape, input.shape};
-  }
-  return {profile};
-}
-
 void configure(Library::State const& library, void* config, BuilderOptions const& options) {
   abi::Api const& api = library.api;
   set_precision(library, config, options.precision);
@@ -169,6 +91,11 @@ void configure(Library::State const& library, void* config, BuilderOptions const
     // The lean runtime is installed, not packed into each plan (and TensorRT 8.6's wheel has none to pack).
     call<Method::VBuilderConfig_setFlag>(api, config, api.value(Value::BuilderFlag_kVERSION_COMPATIBLE));
     call<Method::VBuilderConfig_setFlag>(api, config, api.value(Value::BuilderFlag_kEXCLUDE_LEAN_RUNTIME));
+  }
+  // So that several contexts may use one profile, as they always may from 10 on. 8.5 has the function, not the feature.
+  if (api.generation() == 8 && library.version.minor >= 6) {
+    call<Method::VBuilderConfig_setPreviewFeature>(api, config, api.value(Value::PreviewFeature_kPROFILE_SHARING_0806),
+                                                   true);
   }
   // So that the engine's inspector can tell what type each layer was built in.
   call<Method::VBuilderConfig_setProfilingVerbosity>(api, config, api.value(Value::ProfilingVerbosity_kDETAILED));
@@ -220,11 +147,12 @@ BuildResult build(Library const& library, std::string const& onnx_path, BuilderO
   auto const plugins = detail::plugins_for_network(library, onnx_path, nodes, options.plugin_libraries);
   abi::Owned const parser = detail::parse_onnx(state, network.get(), onnx_path, nodes);
   auto const inputs = detail::network_inputs(api, network.get());
-  check_profiles(inputs, options.profiles);
+  detail::check_profiles(api, inputs, options.profiles);
 
   abi::Owned const config = create(call<Method::VBuilder_createBuilderConfig>(api, builder.get()), "IBuilderConfig");
   configure(state, config.get(), options);
-  add_profiles(api, builder.get(), config.get(), inputs, needed_profiles(api, network.get(), inputs, options));
+  detail::add_profiles(api, builder.get(), config.get(), inputs,
+                       detail::needed_profiles(api, network.get(), inputs, options.profiles));
   abi::Owned const cache = attach_timing_cache(api, config.get(), options.timing_cache);
   detail::ProgressReport report(progress);
   report.attach(api, config.get());

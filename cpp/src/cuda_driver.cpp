@@ -1,16 +1,13 @@
 #include "cuda_driver.hpp"
 
-#include <array>
 #include <cstdlib>
 #include <map>
 #include <mutex>
 
 #include "abi/shared_object.hpp"
-#include "tf2trt/device.hpp"
 #include "tf2trt/error.hpp"
 
-namespace tf2trt {
-namespace cuda {
+namespace tf2trt::cuda {
 namespace {
 
 struct Loaded {
@@ -39,19 +36,23 @@ std::string load(Driver& d) {
       bind(handle, d.device_memory, "cuDeviceTotalMem_v2") &&
       bind(handle, d.primary_retain, "cuDevicePrimaryCtxRetain") &&
       bind(handle, d.context_push, "cuCtxPushCurrent_v2") && bind(handle, d.context_pop, "cuCtxPopCurrent_v2") &&
-      bind(handle, d.context_current, "cuCtxGetCurrent") && bind(handle, d.error_name, "cuGetErrorName") &&
-      bind(handle, d.error_string, "cuGetErrorString") && bind(handle, d.memory_alloc, "cuMemAlloc_v2") &&
-      bind(handle, d.memory_free, "cuMemFree_v2") && bind(handle, d.host_alloc, "cuMemHostAlloc") &&
+      bind(handle, d.context_current, "cuCtxGetCurrent") && bind(handle, d.context_device, "cuCtxGetDevice") &&
+      bind(handle, d.error_name, "cuGetErrorName") && bind(handle, d.error_string, "cuGetErrorString") &&
+      bind(handle, d.memory_alloc, "cuMemAlloc_v2") && bind(handle, d.memory_free, "cuMemFree_v2") &&
+      bind(handle, d.memory_info, "cuMemGetInfo_v2") &&
+      bind(handle, d.host_device_pointer, "cuMemHostGetDevicePointer_v2") &&
+      bind(handle, d.pointer_attribute, "cuPointerGetAttribute") && bind(handle, d.host_alloc, "cuMemHostAlloc") &&
       bind(handle, d.host_free, "cuMemFreeHost") && bind(handle, d.copy_to_device, "cuMemcpyHtoDAsync_v2") &&
       bind(handle, d.copy_to_host, "cuMemcpyDtoHAsync_v2") && bind(handle, d.stream_create, "cuStreamCreate") &&
       bind(handle, d.stream_destroy, "cuStreamDestroy_v2") &&
-      bind(handle, d.stream_synchronize, "cuStreamSynchronize") &&
+      bind(handle, d.stream_synchronize, "cuStreamSynchronize") && bind(handle, d.stream_query, "cuStreamQuery") &&
       bind(handle, d.capture_begin, "cuStreamBeginCapture_v2") && bind(handle, d.capture_end, "cuStreamEndCapture") &&
       bind(handle, d.graph_instantiate, "cuGraphInstantiateWithFlags") &&
       bind(handle, d.graph_launch, "cuGraphLaunch") && bind(handle, d.graph_exec_destroy, "cuGraphExecDestroy") &&
       bind(handle, d.graph_destroy, "cuGraphDestroy") && bind(handle, d.event_create, "cuEventCreate") &&
       bind(handle, d.event_destroy, "cuEventDestroy_v2") && bind(handle, d.event_record, "cuEventRecord") &&
-      bind(handle, d.event_synchronize, "cuEventSynchronize") && bind(handle, d.event_elapsed, "cuEventElapsedTime");
+      bind(handle, d.event_synchronize, "cuEventSynchronize") && bind(handle, d.event_elapsed, "cuEventElapsedTime") &&
+      bind(handle, d.stream_wait, "cuStreamWaitEvent");
   if (!complete) return "the NVIDIA driver is older than CUDA 11.4";
   if (Result const result = d.init(0); result != 0) {
     char const* words = nullptr;
@@ -70,16 +71,6 @@ Loaded const& loaded() {
     return fresh;
   }();
   return *once;
-}
-
-// The primary context of each device, retained once and kept.
-Handle primary_context(int ordinal) {
-  static std::mutex mutex;
-  static std::map<int, Handle> retained;
-  std::scoped_lock const lock(mutex);
-  Handle& context = retained[ordinal];
-  if (context == nullptr) check(driver().primary_retain(&context, ordinal), "cuDevicePrimaryCtxRetain");
-  return context;
 }
 
 }  // namespace
@@ -106,11 +97,28 @@ void check(Result result, char const* call) {
                                       (words == nullptr ? "unknown error" : words) + ")");
 }
 
-ContextGuard::ContextGuard(int ordinal) {
+Handle primary_context(int ordinal) {
+  static std::mutex mutex;
+  static std::map<int, Handle> retained;
+  std::scoped_lock const lock(mutex);
+  Handle& context = retained[ordinal];
+  if (context == nullptr) check(driver().primary_retain(&context, ordinal), "cuDevicePrimaryCtxRetain");
+  return context;
+}
+
+ContextGuard::ContextGuard() {
+  check(driver().context_current(&context_), "cuCtxGetCurrent");
+  if (context_ != nullptr) return;
+  context_ = primary_context(0);
+  check(driver().context_push(context_), "cuCtxPushCurrent");
+  pushed_ = true;
+}
+
+ContextGuard::ContextGuard(Handle context) : context_(context) {
   Handle current = nullptr;
   check(driver().context_current(&current), "cuCtxGetCurrent");
-  if (current != nullptr) return;
-  check(driver().context_push(primary_context(ordinal)), "cuCtxPushCurrent");
+  if (current == context) return;
+  check(driver().context_push(context), "cuCtxPushCurrent");
   pushed_ = true;
 }
 
@@ -119,34 +127,4 @@ ContextGuard::~ContextGuard() {
   if (pushed_) loaded().driver.context_pop(&popped);
 }
 
-}  // namespace cuda
-
-Device device(int ordinal) {
-  cuda::Driver const& driver = cuda::driver();
-  int count = 0;
-  cuda::check(driver.device_count(&count), "cuDeviceGetCount");
-  if (ordinal < 0 || ordinal >= count) {
-    throw Error(ErrorKind::kDevice, "device " + std::to_string(ordinal) + ": there is no such GPU",
-                {std::to_string(ordinal), "0 to " + std::to_string(count - 1), ""});
-  }
-  // CUdevice_attribute's values.
-  constexpr int kComputeCapabilityMajor = 75;
-  constexpr int kComputeCapabilityMinor = 76;
-  constexpr int kIntegrated = 18;
-  Device device;
-  std::array<char, 256> name{};
-  int integrated = 0;
-  cuda::check(driver.device_name(name.data(), static_cast<int>(name.size()), ordinal), "cuDeviceGetName");
-  cuda::check(driver.device_attribute(&device.compute_capability[0], kComputeCapabilityMajor, ordinal),
-              "cuDeviceGetAttribute");
-  cuda::check(driver.device_attribute(&device.compute_capability[1], kComputeCapabilityMinor, ordinal),
-              "cuDeviceGetAttribute");
-  cuda::check(driver.device_attribute(&integrated, kIntegrated, ordinal), "cuDeviceGetAttribute");
-  cuda::check(driver.device_memory(&device.total_memory, ordinal), "cuDeviceTotalMem");
-  cuda::check(driver.driver_version(&device.driver_version), "cuDriverGetVersion");
-  device.name = name.data();
-  device.integrated = integrated != 0;
-  return device;
-}
-
-}  // namespace tf2trt
+}  // namespace tf2trt::cuda

@@ -23,17 +23,22 @@ struct Driver {
   Result (*context_push)(Handle);
   Result (*context_pop)(Handle*);
   Result (*context_current)(Handle*);
+  Result (*context_device)(int*);
   Result (*error_name)(Result, char const**);
   Result (*error_string)(Result, char const**);
   Result (*memory_alloc)(DevicePtr*, std::size_t);
   Result (*memory_free)(DevicePtr);
+  Result (*memory_info)(std::size_t*, std::size_t*);
   Result (*host_alloc)(void**, std::size_t, unsigned);
   Result (*host_free)(void*);
+  Result (*host_device_pointer)(DevicePtr*, void*, unsigned);
+  Result (*pointer_attribute)(void*, int, DevicePtr);
   Result (*copy_to_device)(DevicePtr, void const*, std::size_t, Handle);
   Result (*copy_to_host)(void*, DevicePtr, std::size_t, Handle);
   Result (*stream_create)(Handle*, unsigned);
   Result (*stream_destroy)(Handle);
   Result (*stream_synchronize)(Handle);
+  Result (*stream_query)(Handle);
   Result (*capture_begin)(Handle, int);
   Result (*capture_end)(Handle, Handle*);
   Result (*graph_instantiate)(Handle*, Handle, unsigned long long);
@@ -44,6 +49,7 @@ struct Driver {
   Result (*event_destroy)(Handle);
   Result (*event_record)(Handle, Handle);
   Result (*event_synchronize)(Handle);
+  Result (*stream_wait)(Handle, Handle, unsigned);
   Result (*event_elapsed)(float*, Handle, Handle);
 };
 
@@ -56,18 +62,25 @@ Driver const& driver();
 // Throws Error(kDevice) naming the call where `result` is not CUDA_SUCCESS.
 void check(Result result, char const* call);
 
-// Makes the primary context of a device current while it lives, unless the thread already has a context: then that one
-// stays. tf2trt never makes a context of its own.
+// The primary context of a device, retained once and kept, as CUDA's runtime API does.
+Handle primary_context(int ordinal);
+
+// Makes a context current while it lives. tf2trt never makes a context of its own.
 class ContextGuard {
  public:
-  explicit ContextGuard(int ordinal = 0);
+  // The context that the thread has; where it has none, the primary context of device 0.
+  ContextGuard();
+  explicit ContextGuard(Handle context);
   ~ContextGuard();
   ContextGuard(ContextGuard const&) = delete;
   ContextGuard& operator=(ContextGuard const&) = delete;
   ContextGuard(ContextGuard&&) = delete;
   ContextGuard& operator=(ContextGuard&&) = delete;
 
+  [[nodiscard]] Handle context() const noexcept { return context_; }
+
  private:
+  Handle context_ = nullptr;
   bool pushed_ = false;
 };
 

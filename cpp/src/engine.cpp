@@ -1,15 +1,15 @@
 #include "tf2trt/engine.hpp"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
+#include <cstring>
 
 #include "abi/call.hpp"
 #include "cuda_driver.hpp"
 #include "dtype.hpp"
 #include "engine_state.hpp"
+#include "mapped_file.hpp"
 #include "plugins.hpp"
+#include "tf2trt/device.hpp"
 #include "tf2trt/error.hpp"
 #include "tf2trt/logger.hpp"
 #include "tf2trt/plan.hpp"
@@ -35,44 +35,81 @@ std::vector<TensorInfo> list_tensors(abi::Api const& api, void* engine) {
     info.is_input =
         call<Method::VCudaEngine_getTensorIOMode>(api, engine, name) == api.value(Value::TensorIOMode_kINPUT);
     info.is_shape = call<Method::VCudaEngine_isShapeInferenceIO>(api, engine, name);
+    info.on_host =
+        call<Method::VCudaEngine_getTensorLocation>(api, engine, name) == api.value(Value::TensorLocation_kHOST);
     tensors.push_back(std::move(info));
   }
   return tensors;
 }
 
-std::vector<char> read_file(std::string const& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file || std::filesystem::is_directory(path)) {
-    throw Error(ErrorKind::kEngine, path + ": cannot be read", {"", "an existing .engine file", ""});
+TensorInfo const& require(std::vector<TensorInfo> const& tensors, std::string const& name, bool is_input) {
+  std::string known;
+  for (auto const& tensor : tensors) {
+    if (tensor.is_input != is_input) continue;
+    if (tensor.name == name) return tensor;
+    known += (known.empty() ? "" : ", ") + tensor.name;
   }
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  throw Error(ErrorKind::kInput, std::string("the engine has no ") + (is_input ? "input" : "output") + " of this name",
+              {name, known, ""});
+}
+
+void require_profile(int profile, int count) {
+  if (profile >= 0 && profile < count) return;
+  throw Error(ErrorKind::kInput, "the engine has no optimisation profile of this number",
+              {std::to_string(profile), "0 to " + std::to_string(count - 1), ""});
+}
+
+// The values of a shape tensor as its memory has to hold them.
+std::vector<char> bytes_of_values(DType dtype, Shape const& values) {
+  std::size_t const size = bytes_of(dtype, 1);
+  std::vector<char> bytes(size * values.size());
+  // x86-64 and Arm are little-endian: the low bytes of a value come first.
+  for (std::size_t i = 0; i < values.size(); ++i) std::memcpy(bytes.data() + i * size, &values[i], size);
+  return bytes;
+}
+
+// TensorRT frees device memory in whichever context is current.
+template <class S>
+void delete_in_context(S* state) noexcept {
+  void* const context = state->in_context();
+  try {
+    cuda::ContextGuard const guard(context);
+    delete state;
+  } catch (...) {  // NOLINT(bugprone-empty-catch): the driver is going down; nothing is left to be freed
+  }
+}
+
+std::string mebibytes(std::size_t bytes) {
+  if (bytes < 1U << 20U) return std::to_string(bytes) + " bytes";
+  return std::to_string(bytes >> 20U) + "." + std::to_string((bytes >> 10U) % 1024 * 10 / 1024) + " MiB";
 }
 
 }  // namespace
 
-void Engine::State::require_input(std::string const& name) const {
-  std::string known;
-  for (auto const& tensor : tensors) {
-    if (!tensor.is_input) continue;
-    if (tensor.name == name) return;
-    known += (known.empty() ? "" : ", ") + tensor.name;
-  }
-  throw Error(ErrorKind::kInput, "the engine has no input of this name", {name, known, ""});
+void Engine::State::require_input(std::string const& name) const { require(tensors, name, true); }
+void Engine::State::require_output(std::string const& name) const { require(tensors, name, false); }
+
+Shape Engine::State::profile_values(TensorInfo const& input, int profile, Value select) const {
+  return abi::profile_values(api(), get(), input.name.c_str(), profile, api().value(select),
+                             element_count(input.shape));
 }
 
 Engine Engine::load(std::string const& path, std::vector<std::string> const& folders,
-                    std::vector<std::string> const& plugin_libraries) {
-  std::vector<char> const plan = read_file(path);
+                    std::vector<std::string> const& plugin_libraries, std::optional<LibraryKind> kind) {
+  MappedFile const plan(path);
   PlanHeader const header = read_plan_header(plan.data(), plan.size(), path);
-  Library const library = Library::find(folders, false, &header);
+  Library const library = Library::find(folders, false, &header, kind);
   for (auto const& plugins : plugin_libraries) load_plugin_library(library, plugins);
   return deserialize(library, plan.data(), plan.size());
 }
 
-Engine Engine::deserialize(Library const& library, void const* plan, std::size_t size) {
+Engine Engine::deserialize(Library const& library, void const* plan, std::size_t size, std::optional<int> device) {
   PlanHeader const header = read_plan_header(plan, size);
+  std::optional<cuda::ContextGuard> chosen;
+  if (device) chosen.emplace(cuda::primary_context(*device));
   cuda::ContextGuard const guard;
-  auto state = std::make_shared<State>(State{library, library.state().make_runtime(), {}, {}});
+  std::shared_ptr<State> const state(new State{library, library.state().make_runtime(), {}, {}, guard.context()},
+                                     delete_in_context<State>);
   abi::Api const& api = state->api();
   LogCapture const log;
   bool const has_plugins = detail::plugins_for_plan(library, plan, size);
@@ -86,11 +123,16 @@ Engine Engine::deserialize(Library const& library, void const* plan, std::size_t
   if (!state->engine) {
     throw Error(library.reads(header) ? ErrorKind::kEngine : ErrorKind::kEngineVersion,
                 "TensorRT " + library.version_text() + " cannot deserialise this plan" + log.errors(),
-                {"", "", "build the engine again with this TensorRT on this GPU"});
+                {"", "",
+                 library.kind() == LibraryKind::kLean
+                     ? "the lean runtime reads what tf2trt build --version-compatible wrote on a GPU of this kind"
+                     : "build the engine again with this TensorRT on this GPU"});
   }
   state->tensors = list_tensors(api, state->get());
-  return Engine(std::move(state));
+  return Engine(state);
 }
+
+void* Engine::cuda_context() const noexcept { return state_->cuda_context; }
 
 std::string Engine::name() const {
   char const* name = call<Method::VCudaEngine_getName>(state_->api(), state_->get());
@@ -116,10 +158,7 @@ std::size_t Engine::device_memory_size() const {
 ShapeRange Engine::profile_shape(std::string const& name, int profile) const {
   abi::Api const& api = state_->api();
   state_->require_input(name);
-  if (profile < 0 || profile >= profile_count()) {
-    throw Error(ErrorKind::kInput, "the engine has no optimisation profile of this number",
-                {std::to_string(profile), "0 to " + std::to_string(profile_count() - 1), ""});
-  }
+  require_profile(profile, profile_count());
   auto const shape = [&](Value select) {
     return abi::call_shape<Method::VCudaEngine_getProfileShape>(api, state_->get(), name.c_str(), profile,
                                                                 api.value(select));
@@ -128,11 +167,35 @@ ShapeRange Engine::profile_shape(std::string const& name, int profile) const {
           shape(Value::OptProfileSelector_kMAX)};
 }
 
+ShapeRange Engine::profile_values(std::string const& name, int profile) const {
+  TensorInfo const& input = require(state_->tensors, name, true);
+  require_profile(profile, profile_count());
+  if (!input.is_shape) {
+    throw Error(ErrorKind::kInput, "input \"" + name + "\" is no shape tensor: a profile has its shapes, not values");
+  }
+  auto const values = [&](Value select) {
+    Shape found = state_->profile_values(input, profile, select);
+    if (!found.empty()) return found;
+    throw Error(ErrorKind::kInput, "input \"" + name + "\": TensorRT does not tell the profile's values");
+  };
+  return {values(Value::OptProfileSelector_kMIN), values(Value::OptProfileSelector_kOPT),
+          values(Value::OptProfileSelector_kMAX)};
+}
+
 std::string Engine::information() const {
   abi::Api const& api = state_->api();
+  std::vector<std::vector<char>> values;  // of shape tensors, while the context lives
   ExecutionContext context = create_context();
   for (auto const& tensor : tensors()) {
-    if (tensor.is_input && !tensor.is_shape) context.set_input_shape(tensor.name, profile_shape(tensor.name, 0).opt);
+    if (!tensor.is_input) continue;
+    if (!tensor.is_shape) {
+      context.set_input_shape(tensor.name, profile_shape(tensor.name, 0).opt);
+      continue;
+    }
+    Shape const usual = state_->profile_values(tensor, 0, Value::OptProfileSelector_kOPT);
+    if (usual.empty()) continue;  // TensorRT does not tell them: some types may not be told either
+    values.push_back(bytes_of_values(tensor.dtype, usual));
+    context.set_tensor_address(tensor.name, values.back().data());
   }
   abi::Owned const inspector(call<Method::VCudaEngine_createEngineInspector>(api, state_->get()));
   if (!inspector) throw Error(ErrorKind::kEngine, "IEngineInspector could not be created");
@@ -145,16 +208,20 @@ std::string Engine::information() const {
 }
 
 ExecutionContext Engine::create_context() const {
-  cuda::ContextGuard const guard;
-  LogCapture const log;
-  auto state = std::make_shared<ExecutionContext::State>();
-  state->engine = state_;
-  state->context = abi::Owned(abi::create_context(state_->api(), state_->get()));
-  if (!state->context) {
-    throw Error(ErrorKind::kDevice, "the execution context could not be created" + log.errors(),
-                {"", std::to_string(device_memory_size()) + " bytes of free device memory", ""});
+  cuda::ContextGuard const guard(state_->cuda_context);
+  std::size_t const needed = device_memory_size();
+  std::size_t const available = available_memory();
+  if (available < needed) {
+    throw Error(ErrorKind::kDevice, "an execution context does not fit into the GPU's memory",
+                {mebibytes(available) + " free", mebibytes(needed) + " for the engine's activations",
+                 "close other engines and programs, or build for a smaller largest shape or with a smaller workspace"});
   }
-  return ExecutionContext(std::move(state));
+  LogCapture const log;
+  std::shared_ptr<ExecutionContext::State> const state(new ExecutionContext::State{state_, {}, {}, {}},
+                                                       delete_in_context<ExecutionContext::State>);
+  state->context = abi::Owned(abi::create_context(state_->api(), state_->get()));
+  if (!state->context) throw Error(ErrorKind::kDevice, "the execution context could not be created" + log.errors());
+  return ExecutionContext(state);
 }
 
 void ExecutionContext::set_profile(int index, void* stream) {
@@ -194,42 +261,17 @@ std::vector<std::string> ExecutionContext::unresolved_inputs() const {
 }
 
 void ExecutionContext::enqueue(void* stream) {
-  cuda::ContextGuard const guard;
+  cuda::ContextGuard const guard(state_->in_context());
   LogCapture const log;
-  if (!call<Method::VExecutionContext_enqueueV3>(state_->api(), state_->get(), stream)) {
+  bool const queued = call<Method::VExecutionContext_enqueueV3>(state_->api(), state_->get(), stream);
+  state_->rethrow_output_errors();
+  if (!queued) {
     throw Error(ErrorKind::kEngine, "the engine could not be run" + log.errors());
   }
 }
 
 Graph ExecutionContext::capture(void* stream) {
-  constexpr int kThreadLocal = 1;  // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may go on calling CUDA
-  cuda::ContextGuard const guard;
-  cuda::Driver const& driver = cuda::driver();
-  cuda::check(driver.capture_begin(stream, kThreadLocal), "cuStreamBeginCapture");
-  void* graph = nullptr;
-  try {
-    enqueue(stream);
-  } catch (...) {
-    // A broken capture still has to be ended, or the stream stays unusable.
-    driver.capture_end(stream, &graph);
-    if (graph != nullptr) driver.graph_destroy(graph);
-    throw;
-  }
-  cuda::check(driver.capture_end(stream, &graph), "cuStreamEndCapture");
-  void* executable = nullptr;
-  auto const result = driver.graph_instantiate(&executable, graph, 0);
-  driver.graph_destroy(graph);
-  cuda::check(result, "cuGraphInstantiate");
-  return Graph(executable);
-}
-
-void Graph::launch(void* stream) const {
-  cuda::ContextGuard const guard;
-  cuda::check(cuda::driver().graph_launch(executable_.get(), stream), "cuGraphLaunch");
-}
-
-void Graph::Destroy::operator()(void* executable) const noexcept {
-  cuda::release([executable](auto const& driver) { driver.graph_exec_destroy(executable); });
+  return Graph::capture(stream, [this, stream] { enqueue(stream); });
 }
 
 }  // namespace tf2trt

@@ -38,7 +38,7 @@ class Emitting {
 }  // namespace
 
 std::vector<std::pair<std::string, float>> ExecutionContext::profile_layers(void* stream) {
-  cuda::ContextGuard const guard;
+  cuda::ContextGuard const guard(state_->in_context());
   abi::Api const& api = state_->api();
   if (!state_->times) {
     state_->times = std::make_unique<detail::LayerTimes>();

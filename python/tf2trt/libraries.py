@@ -11,12 +11,12 @@ from typing import List, Tuple
 
 from tf2trt import _native
 
-__all__ = ["candidates", "find", "package_folders"]
+__all__ = ["candidates", "find", "find_lean", "package_folders"]
 
 # Import names of the pip packages that carry a library of TensorRT, in the order in which they are tried:
 # tensorrt_libs       tensorrt-cu12, tensorrt-cu13 (10 and 11): the full library
 # tensorrt            8.6, where the library lies beside the Python bindings; from 10 on it holds no library
-# tensorrt_lean_libs  tensorrt-lean-cu12, -cu13: runs version-compatible engines, cannot build
+# tensorrt_lean_libs  tensorrt-lean-cu12-libs, -cu13-libs: runs version-compatible engines, cannot build
 # the last            TensorRT-RTX, inside ONNX Runtime's execution provider
 _PACKAGES = ("tensorrt_libs", "tensorrt", "tensorrt_lean_libs", "onnxruntime_ep_nv_tensorrt_rtx")
 
@@ -46,6 +46,20 @@ def find(*, need_builder: bool = False) -> _native.Library:
         UnsupportedVersionError: ``TF2TRT_NVINFER`` names a TensorRT that tf2trt has no tables for.
     """
     return _native.find_library(package_folders(), need_builder)
+
+
+def find_lean(plan: _native.PlanHeader) -> _native.Library:
+    """The first lean runtime that reads a plan with this header, loaded; no other TensorRT is loaded on the way.
+
+    It is small (105 MB on disk in 10.16 and 11.4) and runs version-compatible plans of its own major version. The
+    header does not say whether a plan is version-compatible: the sidecar does, or TensorRT when it deserialises the
+    plan.
+
+    Raises:
+        LibraryNotFoundError: none was found that reads the plan; names the pip package that brings one.
+        UnsupportedVersionError: ``TF2TRT_NVINFER`` names a TensorRT that tf2trt has no tables for.
+    """
+    return _native.find_library(package_folders(), plan=plan, lean=True)
 
 
 def candidates() -> List[_native.Candidate]:

@@ -40,7 +40,10 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class ShapeRange:
-    """The smallest, the most usual and the largest shape of one input: an optimisation profile's entry."""
+    """The smallest, the most usual and the largest shape of one input: an optimisation profile's entry.
+
+    For a shape tensor, an input whose values decide shapes, it holds these values, element by element.
+    """
 
     min: Shape
     opt: Shape
@@ -53,7 +56,7 @@ class ShapeRange:
                 received=f"min {self.min}, opt {self.opt}, max {self.max}",
                 expected="shapes of one rank",
             )
-        if not all(0 <= low <= mid <= high for low, mid, high in zip(self.min, self.opt, self.max)):
+        if not all(low <= mid <= high for low, mid, high in zip(self.min, self.opt, self.max)):
             raise UsageError(
                 "shape range: the shapes are not in order",
                 received=f"min {self.min}, opt {self.opt}, max {self.max}",
@@ -66,6 +69,8 @@ _ENTRY = re.compile(r"^(?P<name>.+):(?P<shape>[0-9?-]+(x[0-9?-]+)*)$")
 
 def parse_shapes(text: str) -> Dict[str, Shape]:
     """Shapes as trtexec writes them: ``"x:1x224x224x3,mask:1x16"``; ``?`` or ``-1`` stands for a dynamic extent.
+
+    The values of a shape tensor are written alike.
 
     Raises:
         UsageError: the text is not of that form.

@@ -43,6 +43,33 @@ def pytest_runtest_makereport(item, call):
         report.outcome, report.longrepr = "failed", f"TF2TRT_REQUIRE_GPU=1 allows no skip: {call.excinfo.value}"
 
 
+class Primary:
+    """The primary context of GPU 0, through pycuda: current inside ``with primary:``."""
+
+    def __init__(self):
+        import pycuda.driver
+
+        self.driver = pycuda.driver
+        self.driver.init()
+        self._context = self.driver.Device(0).retain_primary_context()
+
+    @property
+    def handle(self):
+        return self._context.handle
+
+    def __enter__(self):
+        self._context.push()
+        return self
+
+    def __exit__(self, *exception):
+        self.driver.Context.pop()
+
+
+@pytest.fixture(scope="session")
+def primary():
+    return Primary()
+
+
 def pytest_terminal_summary(terminalreporter):
     if _held_back:
         what = "failed" if _REQUIRED else "skipped"

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tf2trt import _native
-from tf2trt.runtime.device import primary_context
 
 FP32, FP16, INT8, BF16 = 0, 1, 2, 7
 LINEAR, CHW2, HWC8, CHW4, CHW16, CHW32 = range(6)
@@ -89,6 +88,14 @@ class Adapter:
         call(self.plugin, 13 if self.version == 2 else 3, None)  # destroy; the deleting destructor
 
 
+CUDA = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def primary_for_functions(primary):
+    CUDA["primary"] = primary
+
+
 @pytest.fixture(scope="module")
 def library():
     path = _native.find_plugin_library()
@@ -111,7 +118,7 @@ def rng():
 def run(library, version, op, attributes, stored, x, y, result):
     """``stored`` through the plugin; the output as an array like ``result``."""
     adapter = Adapter(library, version, op, **attributes)
-    with primary_context(0) as context:
+    with CUDA["primary"] as context:
         driver = context.driver
         stream = driver.Stream()
         source, target, workspace = (driver.mem_alloc(n) for n in (stored.nbytes, result.nbytes, 1 << 22))

@@ -17,7 +17,6 @@ from tf2trt import _native, libraries
 from tf2trt.build import BuildOptions, build_engine
 from tf2trt.errors import OnnxError, PluginError
 from tf2trt.runtime import Engine
-from tf2trt.runtime.device import primary_context
 from tf2trt.sidecar import Sidecar
 from tf2trt.specs import ShapeRange
 from tf2trt.surgery.plugins.functions import OPERATORS, add_functions
@@ -229,8 +228,7 @@ def test_a_file_with_functions_gives_what_onnx_runtime_gives(library, tmp_path, 
         same(engine(x), session.run(None, {"x": x})[0].astype(np.float64), 2e-6)
 
 
-def test_eight_contexts_at_once(library, dtype, rng, tmp_path):
-    """Static shapes: TensorRT 8 gives an optimisation profile to one context only."""
+def test_eight_contexts_at_once(library, dtype, rng, tmp_path, primary):
     storage, _, tolerance, _, _ = DTYPES[dtype]
     layouts = [shape_for(layout, 1000) for layout, _ in LAYOUTS]
     shapes = {f"x{i}": shape for i, shape in enumerate(layouts)}
@@ -240,7 +238,6 @@ def test_eight_contexts_at_once(library, dtype, rng, tmp_path):
 
     model = network(tmp_path / "m.onnx", node, layouts, dtype)
     report = build_engine(model, tmp_path / "m.engine", BuildOptions(precision=dtype), library=library)
-    primary = primary_context(0)
     with primary:
         loaded = [_native.Engine.deserialize(library, report.engine.read_bytes())]
 

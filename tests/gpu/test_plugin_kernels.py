@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from tf2trt.numerics import relative_error
-from tf2trt.runtime.device import primary_context
 
 EPSILON = 1e-12
 GUARD = 64  # bytes on either side of the output that must stay untouched
@@ -46,6 +45,14 @@ FLOATS = {
     "bf16": DType(7, np.uint16, encode_bfloat16, decode_bfloat16, 1e-2),
 }
 INT8 = plain(2, np.int8, 0)
+
+
+CUDA = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def primary_for_functions(primary):
+    CUDA["primary"] = primary
 
 
 @pytest.fixture(params=list(FLOATS))
@@ -93,7 +100,7 @@ def on_device(launch, stored, out=None, workspace=0, offset=0, out_offset=None, 
     filled, poisoned = np.full(size, POISON, np.uint8), np.full(out_size, POISON, np.uint8)
     filled[skip : skip + stored.nbytes] = stored.reshape(-1).view(np.uint8)
     scratch = np.full(GUARD + workspace + GUARD, POISON, np.uint8)
-    with primary_context(0) as context:
+    with CUDA["primary"] as context:
         driver = context.driver
         stream = driver.Stream()
         x, y, space = (driver.mem_alloc(array.nbytes) for array in (filled, poisoned, scratch))
@@ -361,6 +368,6 @@ def test_leaky_relu_passes_nan_infinity_and_the_sign_of_zero_on(library, dtype, 
 def test_an_empty_tensor_launches_nothing(library, dtype):
     dims = (ctypes.c_int64 * 3)(0, 3, 4)
     kind = dtype.number
-    with primary_context(0):
+    with CUDA["primary"]:
         assert library.tf2trt_l2_normalize(None, None, kind, kind, 1, 1, 3, dims, 2, EPSILON, 0, None, None) == 0
         assert library.tf2trt_leaky_relu(None, None, kind, 0, 0.1, 1, 1, None) == 0

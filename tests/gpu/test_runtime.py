@@ -151,21 +151,20 @@ def test_every_shape_of_the_profile_with_captures_and_recaptures(build, caplog):
         for seed, batch in enumerate([4, 4, 4, 1, 1, 1, 16, 16, 16, 4, 4, 2, 2, 1, 16]):
             x = noise(batch, 32, seed=seed)
             assert error(engine(x), reference(engine, {"x": x})["y"]) < FP32
-        assert engine._context._graph is None
-        engine(noise(16, 32))
-        assert engine._context._graph is not None
     assert caplog.records == []  # no capture failed
 
 
-def test_without_graphs_the_results_are_the_same(build):
+def test_the_enqueue_and_the_graph_give_the_same(build):
     x = noise(4, 32)
-    with Engine.load(build(dynamic_matmul, profiles=(profile(32),))) as engine:
+    with Engine.load(build(dynamic_matmul, profiles=(profile(32),))) as engine, engine.context() as context:
+        enqueued = context(x)
+        assert not context._native.replays
         for _ in range(3):
-            with_graph = engine(x)
-    with Engine.load(build(dynamic_matmul, profiles=(profile(32),))) as engine:
-        engine._context._graphs = False
-        for _ in range(3):
-            np.testing.assert_array_equal(engine(x), with_graph)
+            np.testing.assert_array_equal(context(x), enqueued)
+            assert context._native.replays
+        context(noise(16, 32))
+        assert not context._native.replays
+        assert context.graph_problem == ""
 
 
 def test_several_profiles(build):

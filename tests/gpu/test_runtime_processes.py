@@ -41,8 +41,7 @@ from tf2trt.runtime import Engine
 mine = cuda.Context.get_current()
 with Engine.load({str(engine_file)!r}) as engine:
     assert cuda.Context.get_current() == mine
-    theirs = engine._device._context
-    assert theirs.handle == mine.handle, "a second context"
+    assert engine._native.cuda_context == mine.handle, "a second context"
     for _ in range(3):
         engine(np.ones((4, 32), np.float32))
         assert cuda.Context.get_current() == mine

@@ -66,6 +66,47 @@ def test_a_dynamic_model_is_built(built, rtx):
     assert _native.read_plan_header(built.engine.read_bytes()).version[:3] == rtx.version
 
 
+def reshape(path):
+    """y = Relu(Reshape(x, s)): the values of s are y's shape."""
+    make = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["x", "s"], ["z"]), helper.make_node("Relu", ["z"], ["y"])],
+        "g",
+        [make("x", TensorProto.FLOAT, [2, 6]), make("s", TensorProto.INT64, [2])],
+        [make("y", TensorProto.FLOAT, ["a", "b"])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    return path
+
+
+def test_a_shape_tensor_has_values(rtx, tmp_path):
+    values = {"s": ShapeRange((-1, 1), (2, 6), (12, 12))}
+    options = BuildOptions(profiles=[values])
+    report = build_engine(reshape(tmp_path / "m.onnx"), tmp_path / "m.engine", options, library=rtx)
+    assert report.sidecar.profiles == (values,)
+    assert Sidecar.read(report.engine) == report.sidecar
+    assert report.sidecar.inputs[1] == TensorSpec("s", "int64", (2,))
+
+
+@pytest.mark.parametrize("profiles", [[], [{"x": ShapeRange((2, 6), (2, 6), (2, 6))}]])
+def test_a_shape_tensor_without_values_is_named(rtx, tmp_path, profiles):
+    with pytest.raises(UsageError, match='"s" is a shape tensor and no values are given') as caught:
+        build_engine(reshape(tmp_path / "m.onnx"), tmp_path / "m.engine", BuildOptions(profiles=profiles), library=rtx)
+    assert "--min-shapes s:..." in str(caught.value)
+    assert not (tmp_path / "m.engine").exists()
+
+
+# What Python lets pass, since the file does not say which of the two it is.
+def test_values_are_for_shape_tensors_only(rtx, tmp_path):
+    model = save(tmp_path / "m.onnx", [helper.make_node("Neg", ["x"], ["y"])], dtype=TensorProto.INT32)
+    graph = onnx.load(str(model))
+    graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(graph, str(model))
+    values = ShapeRange((0,) * 192, (0,) * 192, (1,) * 192)
+    with pytest.raises(UsageError, match='"x" does not have this shape'):
+        build_engine(model, tmp_path / "m.engine", BuildOptions(profiles=[{"x": values}]), library=rtx)
+
+
 def test_fp16_is_what_the_graph_holds(rtx, tmp_path):
     options = BuildOptions(precision="fp16", profiles=[PROFILE])
     with pytest.raises(BuildError, match="to_fp16"):

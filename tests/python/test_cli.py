@@ -140,7 +140,7 @@ def test_doctor_for_machines(cli):
     assert set(report["plugins"]) in ({"path"}, {"error"})
     usable = [entry for entry in report["libraries"] if not entry["reason"]]
     assert all(entry["version"].count(".") >= 2 and entry["kind"] in ("full", "lean", "rtx") for entry in usable)
-    assert {"cli", "export", "cuda", "verify", "trt", "rtx"} <= set(report["extras"])
+    assert {"cli", "export", "verify", "trt", "rtx"} <= set(report["extras"])
     assert report["extras"]["cli"]["install"] is None
 
 
@@ -228,6 +228,13 @@ def test_run_without_a_gpu_says_so(engine):
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=without_gpu(), timeout=120
     )
     assert refused(type("", (), {"status": result.returncode, "out": result.stdout, "err": result.stderr}), 1, "GPU")
+
+
+def test_run_with_the_lean_runtime_where_none_reads_the_plan(cli, fetched_tensorrt, monkeypatch, tmp_path):
+    monkeypatch.setenv("TF2TRT_NVINFER", str(fetched_tensorrt("lean-10.16.1")))
+    (tmp_path / "m.engine").write_bytes(b"ftrt" + bytes(20) + bytes((8, 6, 1, 6)) + bytes(100))
+    words = ("no lean runtime that can read this plan", "version 10.16.1 cannot read a plan of 8.6.1")
+    assert refused(cli("run", tmp_path / "m.engine", "--random", "--lean"), 1, *words)
 
 
 def without_gpu():

@@ -1,10 +1,12 @@
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tf2trt import libraries
+from tf2trt import _native, libraries
 from tf2trt.errors import LibraryNotFoundError, UnsupportedVersionError
 
 PACKAGES = ["tensorrt_libs", "tensorrt", "tensorrt_lean_libs", "onnxruntime_ep_nv_tensorrt_rtx"]
@@ -61,6 +63,58 @@ def test_a_version_without_tables_is_an_error_of_its_own(forget, monkeypatch, tm
     monkeypatch.setenv("TF2TRT_NVINFER", str(library))
     with pytest.raises(UnsupportedVersionError, match=r"TensorRT 9\.3\.0 is not supported(.|\n)*TF2TRT_NVINFER"):
         libraries.find()
+
+
+def header(*version):
+    return _native.read_plan_header(b"ftrt" + bytes(20) + bytes(version))
+
+
+@pytest.fixture
+def real(fetched_tensorrt, monkeypatch):
+    """The full 8.6.0 and both lean runtimes are what pip brought, the full one first."""
+    folders = tuple(str(fetched_tensorrt(name)) for name in ("8.6.0", "lean-11.4.0", "lean-10.16.1"))
+    monkeypatch.delenv("TF2TRT_NVINFER", raising=False)
+    monkeypatch.setattr(libraries, "package_folders", lambda: folders)
+
+
+@pytest.mark.parametrize(
+    ("version", "lean"), [((10, 3, 0, 1), "10.16.1"), ((10, 16, 1, 11), "10.16.1"), ((11, 0, 0, 1), "11.4.0")]
+)
+def test_the_lean_runtime_that_reads_the_plan_is_found(real, version, lean):
+    found = libraries.find_lean(header(*version))
+    assert (found.kind, found.version_text) == ("lean", lean)
+
+
+def test_the_lean_runtime_is_not_preferred_unless_it_is_asked_for(forget, real):
+    assert libraries.find().version_text == "8.6.0"
+
+
+def test_a_folder_without_a_lean_runtime(real, monkeypatch, tmp_path):
+    monkeypatch.setenv("TF2TRT_NVINFER", str(tmp_path))
+    with pytest.raises(LibraryNotFoundError, match=r"no lean runtime that can read this plan \(version 10\.3\.0\)"):
+        libraries.find_lean(header(10, 3, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ((10, 3, 0, 1), r"pip install 'tensorrt-lean-cu13-libs==10\.\*', or -cu12-libs.*--version-compatible"),
+        ((8, 6, 1, 1), r"pip install 'tensorrt-lean==8\.\*'"),
+        ((1, 7, 1, 0), "TensorRT-RTX wrote this plan, and has no lean runtime"),
+    ],
+)
+def test_the_package_that_brings_a_lean_runtime_is_named(version, words):
+    code = (
+        "from tf2trt import _native, libraries\n"
+        "libraries.package_folders = lambda: ()\n"
+        f"libraries.find_lean(_native.read_plan_header(b'ftrt' + bytes(20) + bytes({version})))\n"
+    )
+    # A process of its own: the loader gives a library that another test has loaded to whoever asks for its name.
+    environment = {name: text for name, text in os.environ.items() if name not in ("TF2TRT_NVINFER", "LD_LIBRARY_PATH")}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert re.search(r"LibraryNotFoundError: no lean runtime that can read this plan", result.stderr), result.stderr
+    assert re.search(words, result.stderr), result.stderr
 
 
 def test_candidates_say_where_they_were_looked_for_and_why_they_were_passed_over():

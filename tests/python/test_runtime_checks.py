@@ -3,8 +3,10 @@ import re
 import numpy as np
 import pytest
 
-from tf2trt.errors import InputError
-from tf2trt.runtime.checks import bind, check_arrays, choose_profile, numpy_dtype
+from tf2trt.errors import InputError, UsageError
+from tf2trt.runtime.arrays import DeviceInput
+from tf2trt.runtime.batches import batch_limits, run_in_parts
+from tf2trt.runtime.checks import bind, check_arrays, check_device_input, check_results, numpy_dtype
 from tf2trt.specs import ShapeRange, TensorSpec
 
 IMAGE = TensorSpec("image", "float32", (-1, 3, 4))
@@ -91,20 +93,68 @@ def test_a_dtype_that_numpy_lacks(dtype):
     assert "hint: build the engine from a model with float32 inputs" in str(caught.value)
 
 
-SMALL = {"image": ShapeRange((1, 3, 4), (2, 3, 4), (4, 3, 4))}
-LARGE = {"image": ShapeRange((4, 3, 4), (8, 3, 4), (16, 3, 4))}
+X = TensorSpec("x", "float32", (-1, 4))
 
 
-@pytest.mark.parametrize(("batch", "current", "chosen"), [(1, 0, 0), (4, 0, 0), (4, 1, 1), (5, 0, 1), (1, 1, 0)])
-def test_the_current_profile_is_kept_where_it_fits(batch, current, chosen):
-    shapes = {"image": (batch, 3, 4), "ids": (2,)}
-    assert choose_profile([SMALL, LARGE], shapes, current) == chosen
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        (DeviceInput(4096, (2, 4), "float16", 0, None), "wrong dtype"),
+        (DeviceInput(4096, (2, 5), "float32", 0, None), "wrong shape"),
+        (DeviceInput(4096, (2, 4, 1), "float32", 0, None), "wrong shape"),
+        (DeviceInput(4096, (2, 4), "float32", 1, None), "another GPU"),
+        (DeviceInput(4096 + 16, (2, 4), "float32", 0, None), "a multiple of 256"),
+    ],
+)
+def test_device_arrays_that_do_not_fit(view, words):
+    check_device_input(X, DeviceInput(4096, (2, 4), "float32", None, None), 0)
+    with pytest.raises(InputError, match=words):
+        check_device_input(X, view, 0)
 
 
-@pytest.mark.parametrize("batch", [0, 17])
-def test_a_shape_that_no_profile_takes(batch):
-    with pytest.raises(InputError) as caught:
-        choose_profile([SMALL, LARGE], {"image": (batch, 3, 4)}, 0)
-    assert f"received: {batch}x3x4" in str(caught.value)
-    assert "expected: 1x3x4 to 4x3x4 or 4x3x4 to 16x3x4" in str(caught.value)
-    assert "--max-shapes" in str(caught.value)
+def test_kinds_of_results():
+    for kind in ("copy", "view", "device"):
+        check_results(kind)
+    with pytest.raises(UsageError, match="'fresh'"):
+        check_results("fresh")
+
+
+RANGE = {"x": ShapeRange((1, 4), (2, 4), (4, 4))}
+LARGE = {"x": ShapeRange((2, 4), (8, 4), (16, 4))}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "profiles", "limits"),
+    [
+        ([X], [RANGE], (1, 4)),
+        ([X], [RANGE, LARGE], (2, 16)),
+        ([TensorSpec("x", "float32", (3, 4))], [], (3, 3)),
+        ([TensorSpec("x", "float32", (3, 4)), TensorSpec("y", "float32", (2, 4))], [], None),
+        ([TensorSpec("x", "float32", ())], [], None),
+        ([], [], None),
+    ],
+)
+def test_the_batches_that_an_engine_takes(inputs, profiles, limits):
+    assert batch_limits(inputs, profiles) == limits
+
+
+@pytest.mark.parametrize(("total", "smallest", "sizes"), [(9, 1, [4, 4, 1]), (9, 3, [4, 4, 3]), (4, 1, [4])])
+def test_large_batches_run_in_parts_that_are_joined(total, smallest, sizes):
+    seen = []
+
+    def run(part):
+        seen.append(len(part["x"]))
+        return part["x"] * 2
+
+    x = np.random.default_rng().normal(size=(total, 4)).astype(np.float32)
+    result = run_in_parts(run, {"x": x}, (smallest, 4), [TensorSpec("y", "float32", (-1, 4))])
+    np.testing.assert_array_equal(result, x * 2)
+    assert seen == sizes
+
+
+def test_parts_that_cannot_be_joined():
+    x, y = np.zeros((9, 4), np.float32), TensorSpec("y", "float32", (4,))
+    with pytest.raises(InputError, match="cannot be joined"):
+        run_in_parts(lambda part: part["x"].sum(axis=0), {"x": x}, (1, 4), [y])
+    with pytest.raises(InputError, match="different sizes"):
+        run_in_parts(lambda part: part["x"], {"x": x, "z": x[:3]}, (1, 4), [y])

@@ -11,10 +11,10 @@ from tf2trt.errors import (
     EngineDeviceError,
     EngineError,
     EngineVersionError,
-    MissingExtraError,
     PluginError,
+    UsageError,
 )
-from tf2trt.runtime import Engine, device
+from tf2trt.runtime import Engine
 from tf2trt.sidecar import Sidecar, sha256
 
 FULL = SimpleNamespace(version=(8, 6, 0), version_text="8.6.0", kind="full", path="/lib/libnvinfer.so.8")
@@ -127,6 +127,28 @@ def test_an_edited_header_is_another_version(engine, version):
         Engine.load(engine)
 
 
+def test_with_lean_only_the_lean_runtime_is_looked_for(engine, monkeypatch):
+    asked = []
+
+    def find_lean(header):
+        asked.append(header.version)
+        return SimpleNamespace(version=(8, 6, 1), version_text="8.6.1", kind="lean", path="/lib/libnvinfer_lean.so.8")
+
+    def find(**_):
+        raise AssertionError("another library was looked for")
+
+    monkeypatch.setattr(libraries, "find_lean", find_lean)
+    monkeypatch.setattr(libraries, "find", find)
+    with pytest.raises(EngineVersionError, match="build it with --version-compatible"):
+        Engine.load(engine, lean=True)
+    dataclasses.replace(sidecar(plan()), version_compatible=True).write(engine)
+    with pytest.raises(NoDriverError):
+        Engine.load(engine, lean=True)
+    assert asked == [(8, 6, 0, 12)] * 2
+    with pytest.raises(UsageError, match="not both"):
+        Engine.load(engine, lean=True, library=FULL)
+
+
 def test_another_library_that_reads_it_is_taken(engine, monkeypatch):
     monkeypatch.setattr(libraries, "find", lambda **_: RTX)
     with pytest.raises(NoDriverError):
@@ -153,47 +175,13 @@ def test_a_damaged_sidecar(engine):
         Engine.load(engine)
 
 
-def test_another_gpu_is_found_before_pycuda_is_needed(engine, monkeypatch):
+def test_another_gpu_is_found_before_anything_is_deserialised(engine, monkeypatch):
     gpu = SimpleNamespace(name="Orin", compute_capability=(8, 7))
     monkeypatch.setattr(_native, "device", lambda ordinal=0: gpu)
-    monkeypatch.setattr(device, "primary_context", lambda ordinal: pytest.fail("the GPU was touched"))
+    monkeypatch.setattr(_native.Engine, "deserialize", lambda *given: pytest.fail("the GPU was touched"))
     with pytest.raises(EngineDeviceError, match="Orin"):
         Engine.load(engine)
     edited = dataclasses.replace(sidecar(plan()), compute_capability=(8, 9))
     edited.write(engine)
     with pytest.raises(EngineDeviceError, match=r"8\.9"):
         Engine.load(engine)
-
-
-def test_no_driver_is_said_before_a_missing_pycuda():
-    device.primary_context.cache_clear()
-    with pytest.raises(NoDriverError):
-        device.primary_context(0)
-
-
-@pytest.fixture
-def fresh_pycuda(monkeypatch, tmp_path):
-    """A machine with a driver, and whatever pycuda the test puts into the folder."""
-    monkeypatch.setattr(_native, "device", lambda ordinal=0: None)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    for cached in (device.primary_context, device._driver):
-        cached.cache_clear()
-    yield tmp_path
-    for cached in (device.primary_context, device._driver):
-        cached.cache_clear()
-
-
-def test_a_missing_pycuda_is_answered_with_the_pip_command(fresh_pycuda, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pycuda", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'tf2trt\[cuda\]'"):
-        device.primary_context(0)
-
-
-def test_a_pycuda_that_does_not_load_is_a_device_error(fresh_pycuda, monkeypatch):
-    for name in ("pycuda", "pycuda.driver"):
-        monkeypatch.delitem(__import__("sys").modules, name, raising=False)
-    (fresh_pycuda / "pycuda").mkdir()
-    (fresh_pycuda / "pycuda" / "__init__.py").write_text("")
-    (fresh_pycuda / "pycuda" / "driver.py").write_text("raise ImportError('libcudart.so.11: no such file')")
-    with pytest.raises(DeviceError, match=r"libcudart\.so\.11"):
-        device.primary_context(0)

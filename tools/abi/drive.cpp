@@ -4,7 +4,9 @@
 #include <cstdio>
 #include <cstring>
 #include <initializer_list>
+#include <limits>
 #include <type_traits>
+#include <vector>
 
 #include "NvInfer.h"
 #include "abi/callbacks.hpp"
@@ -18,7 +20,7 @@ using drive::Count;
 using drive::theirs;
 
 // What the last call brought. Text is kept as a pointer: it must be the very one that was passed.
-struct Seen : ours::LogSink, ours::ProfileSink, ours::ProgressSink {
+struct Seen : ours::LogSink, ours::ProfileSink, ours::ProgressSink, ours::OutputSink {
   int calls = 0;
   char const* what = "";
   char const* text = nullptr;
@@ -26,6 +28,11 @@ struct Seen : ours::LogSink, ours::ProfileSink, ours::ProgressSink {
   std::int32_t number = -1;
   float time = 0;
   bool answer = true;
+  void* current = nullptr;
+  void* memory = nullptr;
+  std::uint64_t size = 0;
+  std::uint64_t alignment = 0;
+  std::vector<std::int64_t> extents;
 
   void note(char const* function, char const* first, char const* parent, std::int32_t value) noexcept {
     ++calls;
@@ -47,6 +54,18 @@ struct Seen : ours::LogSink, ours::ProfileSink, ours::ProgressSink {
     return answer;
   }
   void on_phase_finish(char const* phase) noexcept override { note("finish", phase, nullptr, -1); }
+
+  void* on_reallocate(char const* name, void* now, std::uint64_t bytes, std::uint64_t boundary) noexcept override {
+    note("reallocate", name, nullptr, -1);
+    current = now;
+    size = bytes;
+    alignment = boundary;
+    return memory;
+  }
+  void on_shape(char const* name, std::int64_t const* of, std::int32_t count) noexcept override {
+    note("shape", name, nullptr, count);
+    extents.assign(of, of + count);
+  }
 
   [[nodiscard]] bool is(char const* function, char const* first, char const* parent, std::int32_t value) const {
     return std::strcmp(what, function) == 0 && text == first && second == parent && number == value;
@@ -114,13 +133,62 @@ void drive_progress_monitor() {
   }
 }
 
+// Both functions that give memory, with sizes and extents past 32 bits where the interface has room for them.
+template <class Ours, class Theirs>
+void drive_output_allocator() {
+  if constexpr (requires { sizeof(Theirs); }) {
+    Count count("IOutputAllocator");
+    Seen seen;
+    Ours object(seen);
+    auto* allocator = theirs<Theirs>(object);
+    int here = 0;
+    std::uint64_t const size = (std::uint64_t{1} << 40) + 7;
+    auto const check = [&](void* got, char const* what) {
+      count.call(seen.is("reallocate", kText, nullptr, -1) && seen.current == &here && seen.size == size &&
+                     seen.alignment == 256 && got == seen.memory,
+                 what);
+    };
+    for (void* memory : {static_cast<void*>(&seen), static_cast<void*>(nullptr)}) {
+      seen.memory = memory;
+      check(allocator->reallocateOutput(kText, &here, size, 256), "reallocateOutput");
+      if constexpr (requires { allocator->reallocateOutputAsync(kText, &here, size, 256, nullptr); }) {
+        seen.note("", nullptr, nullptr, 0);
+        auto* const stream = reinterpret_cast<cudaStream_t>(&here);
+        check(allocator->reallocateOutputAsync(kText, &here, size, 256, stream), "reallocateOutputAsync");
+        // Both do the same: only their places tell one from the other.
+        count.call(drive::is_same_slot(&Ours::reallocateOutputAsync, &Theirs::reallocateOutputAsync), "its slot");
+      }
+    }
+    using Extent = std::remove_reference_t<decltype(nvinfer1::Dims::d[0])>;
+    constexpr auto kLargest = std::numeric_limits<Extent>::max();
+    for (int rank = 0; rank <= nvinfer1::Dims::MAX_DIMS; ++rank) {
+      nvinfer1::Dims dims{};
+      dims.nbDims = rank;
+      for (int i = 0; i < rank; ++i) dims.d[i] = kLargest - i;
+      allocator->notifyShape(kText, dims);
+      bool same = seen.is("shape", kText, nullptr, rank);
+      for (int i = 0; same && i < rank; ++i) same = seen.extents[i] == kLargest - i;
+      count.call(same, "notifyShape");
+    }
+    if constexpr (requires { allocator->getInterfaceVersion(); }) {
+      count.same("getInterfaceVersion", allocator->getInterfaceVersion(), allocator->Theirs::getInterfaceVersion());
+    }
+    check_version(count, allocator);
+    count.print();
+  } else {
+    std::printf("  IOutputAllocator: not in this version\n");
+  }
+}
+
 }  // namespace
 
 // Found only where NVIDIA's namespace has no such name.
 class IProgressMonitor;
+class IOutputAllocator;
 namespace nvinfer1 {
 using ProgressMonitorOrNothing = IProgressMonitor;
-}
+using OutputAllocatorOrNothing = IOutputAllocator;
+}  // namespace nvinfer1
 
 int main() {
   std::printf("%d.%d.%d\n", NV_TENSORRT_MAJOR, NV_TENSORRT_MINOR, NV_TENSORRT_PATCH);
@@ -128,5 +196,8 @@ int main() {
   drive_logger<std::conditional_t<versioned, ours::Logger11, ours::Logger8>>();
   drive_profiler<std::conditional_t<versioned, ours::Profiler11, ours::Profiler8>>();
   drive_progress_monitor<nvinfer1::ProgressMonitorOrNothing>();
+  constexpr bool wide = NV_TENSORRT_MAJOR >= 10;
+  drive_output_allocator<std::conditional_t<wide, ours::OutputAllocator10, ours::OutputAllocator8>,
+                         nvinfer1::OutputAllocatorOrNothing>();
   return Count::all_differences() == 0 ? 0 : 1;
 }

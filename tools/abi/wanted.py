@@ -57,6 +57,7 @@ METHODS: List[Tuple[str, str, Dict[str, Signature]]] = [
             "setHardwareCompatibilityLevel": "void(HardwareCompatibilityLevel)",
             "setDefaultDeviceType": "void(DeviceType)",
             "setDLACore": "void(int32_t)",
+            "setPreviewFeature": "void(PreviewFeature, bool)",
         },
     ),
     (IMPL, "VTimingCache", {"serialize": "IHostMemory*() const"}),
@@ -139,6 +140,14 @@ METHODS: List[Tuple[str, str, Dict[str, Signature]]] = [
             "getTensorLocation": "TensorLocation(char const*) const",
             "getTensorFormat": "TensorFormat(char const*) const",
             "getProfileShape": "Dims(char const*, int32_t, OptProfileSelector) const",
+            # The values of a shape tensor: 8 knows them by the number of a binding, 10 by name.
+            "getBindingIndex": {"8": "int32_t(char const*) const", "10": None},
+            "getProfileShapeValues": {"8": "int32_t const*(int32_t, int32_t, OptProfileSelector) const", "10": None},
+            "getProfileTensorValues": {
+                "8": "int32_t const*(char const*, int32_t, OptProfileSelector) const",
+                "11": None,
+            },
+            "getProfileTensorValuesV2": "int64_t const*(char const*, int32_t, OptProfileSelector) const",
             "getNbOptimizationProfiles": "int32_t() const",
             "getDeviceMemorySize": {"8": "std::size_t() const", "11": None},
             "getDeviceMemorySizeV2": "int64_t() const",
@@ -267,6 +276,17 @@ METHODS: List[Tuple[str, str, Dict[str, Signature]]] = [
     (API, "IProfiler", {"reportLayerTime": "void(char const*, float)"}),
     (
         API,
+        "IOutputAllocator",
+        {
+            "reallocateOutput": "void*(char const*, void*, uint64_t, uint64_t)",
+            "reallocateOutputAsync": "void*(char const*, void*, uint64_t, uint64_t, cudaStream_t)",
+            "notifyShape": "void(char const*, Dims const&)",
+            "getInterfaceVersion": {"8": "int32_t() const", "10": None},
+            "getInterfaceInfo": "InterfaceInfo() const",
+        },
+    ),
+    (
+        API,
         "IProgressMonitor",
         {
             "phaseStart": "void(char const*, char const*, int32_t)",
@@ -300,6 +320,7 @@ STAND_IN_TYPES = [
     "using PluginLibraryHandle = void*;",
     "enum class HardwareCompatibilityLevel : int32_t;",
     "enum class MemoryPoolType : int32_t;",
+    "enum class PreviewFeature : int32_t;",
     "enum class TensorIOMode : int32_t;",
     "enum class ExecutionContextAllocationStrategy : int32_t;",
 ]
@@ -325,6 +346,8 @@ ENUMS: List[Tuple[str, str, str, str]] = [
     (API, "ILogger::Severity", "Severity", "kINTERNAL_ERROR kERROR kWARNING kINFO kVERBOSE"),
     (API, "ExecutionContextAllocationStrategy", "ExecutionContextAllocationStrategy", "kSTATIC kUSER_MANAGED"),
     (API, "DeviceType", "DeviceType", "kGPU kDLA"),
+    # 8.6 has it as 2, 10 as 0 and without effect; 8.5, which has the enumeration, and 11 do not have it.
+    (API, "PreviewFeature", "PreviewFeature", "kPROFILE_SHARING_0806"),
     (API, "DimensionOperation", "DimensionOperation", "kSUM kPROD kMAX kMIN kSUB kFLOOR_DIV kCEIL_DIV"),
     (
         PARSER,

@@ -24,8 +24,11 @@ class DeviceBuffer {
 // Host memory that the GPU can copy from and to without a detour (page-locked).
 class PinnedBuffer {
  public:
-  explicit PinnedBuffer(std::size_t bytes);
+  // `mapped`: the GPU can read and write it in place too.
+  explicit PinnedBuffer(std::size_t bytes, bool mapped = false);
   [[nodiscard]] void* data() const noexcept { return data_.get(); }
+  // Where the GPU sees it; nullptr where it is not mapped.
+  [[nodiscard]] void* device_data() const noexcept { return device_data_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
  private:
@@ -34,6 +37,7 @@ class PinnedBuffer {
   };
   std::size_t size_;
   std::unique_ptr<void, Free> data_;
+  void* device_data_ = nullptr;
 };
 
 // Asynchronous on `stream`; at most the smaller of the two sizes may be copied. Throw Error(kUsage) past it.

@@ -24,7 +24,7 @@ using Profile = std::map<std::string, ShapeRange>;
 struct BuilderOptions {
   Precision precision = Precision::kFp32;
   std::size_t workspace = 0;              // bytes; 0 leaves TensorRT's own limit, all of the device's memory
-  std::vector<Profile> profiles;          // one at least where an input is dynamic
+  std::vector<Profile> profiles;          // one at least where an input is dynamic or a shape tensor
   std::vector<char> timing_cache;         // as an earlier build returned it; may be empty
   bool version_compatible = false;        // readable by other versions of the same major, and the lean runtime
   std::optional<int> optimization_level;  // 0 to 5; TensorRT 8.6 and later

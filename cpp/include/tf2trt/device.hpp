@@ -18,4 +18,8 @@ struct Device {
 // Throws Error(kDevice), saying whether the driver, the GPU or only this ordinal is missing.
 Device device(int ordinal = 0);
 
+// Bytes of device memory that can be had now on the GPU of the thread's context (or GPU 0). On an integrated GPU that
+// is what the whole system could give, memory that only caches files included.
+std::size_t available_memory();
+
 }  // namespace tf2trt

@@ -1,7 +1,9 @@
 // A deserialised engine and its execution contexts.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,17 +16,40 @@ namespace tf2trt {
 
 class ExecutionContext;
 
+// Gives memory for outputs whose sizes depend on the data. Called from within enqueue, by its thread; what it throws is
+// thrown by enqueue.
+class OutputAllocator {
+ public:
+  OutputAllocator() = default;
+  virtual ~OutputAllocator() = default;
+  OutputAllocator(OutputAllocator const&) = delete;
+  OutputAllocator& operator=(OutputAllocator const&) = delete;
+  OutputAllocator(OutputAllocator&&) = delete;
+  OutputAllocator& operator=(OutputAllocator&&) = delete;
+
+  // At least `bytes` of device memory (never 0, also for an empty output), as DeviceBuffer has it; it has to outlive
+  // the work that was queued. nullptr where there is none: enqueue fails.
+  virtual void* allocate(std::string const& name, std::size_t bytes) = 0;
+  // The output's shape, told before enqueue returns.
+  virtual void shape(std::string const& name, Shape const& extents) = 0;
+};
+
 // An engine. Copies share it; it may be used from several threads at once.
 class Engine {
  public:
-  // Reads a plan file and deserialises it with the library that its header asks for; `folders` as in Library::find.
+  // Maps a plan file and deserialises it with the library that its header asks for; `folders` and `kind` as in
+  // Library::find: LibraryKind::kLean is for version-compatible plans, where the full TensorRT shall not be loaded.
   // Plugin libraries that the plan needs are named, but for tf2trt's own, which is found where it is needed.
   // Throws Error: kEngine (missing, truncated, damaged), kLibraryNotFound (no library reads it), kPlugin, kDevice (no
   // GPU).
   static Engine load(std::string const& path, std::vector<std::string> const& folders = {},
-                     std::vector<std::string> const& plugin_libraries = {});
-  // Throws Error: kEngine, kEngineVersion (another TensorRT wrote it), kPlugin, kDevice. The bytes are not kept.
-  static Engine deserialize(Library const& library, void const* plan, std::size_t size);
+                     std::vector<std::string> const& plugin_libraries = {},
+                     std::optional<LibraryKind> kind = std::nullopt);
+  // Throws Error: kEngine, kEngineVersion (another TensorRT wrote it), kPlugin, kDevice. The bytes are not kept. The
+  // engine lives in the primary context of the GPU of number `device`; without one, in the context that the thread has,
+  // or else in the primary context of GPU 0.
+  static Engine deserialize(Library const& library, void const* plan, std::size_t size,
+                            std::optional<int> device = std::nullopt);
 
   [[nodiscard]] std::string name() const;
   // Inputs and outputs, in the engine's own order.
@@ -35,11 +60,16 @@ class Engine {
   [[nodiscard]] std::size_t device_memory_size() const;
   // The range of an input's shape in one optimisation profile. Throws Error(kInput) for a name that is no input.
   [[nodiscard]] ShapeRange profile_shape(std::string const& name, int profile) const;
+  // The range of a shape tensor's values in one optimisation profile. Throws Error(kInput) for a name that is no input,
+  // and for an input that is no shape tensor.
+  [[nodiscard]] ShapeRange profile_values(std::string const& name, int profile) const;
   // The engine inspector's JSON: layers with their tactics, formats and types. TensorRT tells the types of a dynamic
   // engine only for given shapes: those are the most usual ones of profile 0, for which a context is made meanwhile.
   [[nodiscard]] std::string information() const;
-  // Allocates device memory. Throws Error(kDevice) where it is not there.
+  // Allocates device memory. Throws Error(kDevice), with the figures, where less is free than the engine says it needs.
   [[nodiscard]] ExecutionContext create_context() const;
+  // The CUcontext that it lives in. Contexts, streams and memory for it belong there.
+  [[nodiscard]] void* cuda_context() const noexcept;
 
   struct State;
 
@@ -57,8 +87,11 @@ class ExecutionContext {
   void set_input_shape(std::string const& name, Shape const& shape);
   // The shape as it follows from the input shapes; -1 where it does not yet.
   [[nodiscard]] Shape tensor_shape(std::string const& name) const;
-  // Device memory; for shape tensors, host memory. The memory must outlive the work that uses it.
+  // Device memory; host memory where TensorInfo says on_host. The memory must outlive the work that uses it.
   void set_tensor_address(std::string const& name, void* address);
+  // Where the memory of an output comes from, instead of an address; kept until another one, or nullptr, is set. Throws
+  // Error(kInput) for a name that is no output.
+  void set_output_allocator(std::string const& name, std::shared_ptr<OutputAllocator> allocator);
   // The inputs whose shapes (or, for shape tensors, values) are missing.
   [[nodiscard]] std::vector<std::string> unresolved_inputs() const;
   // Queues the engine's work. Throws Error(kEngine) with TensorRT's words.

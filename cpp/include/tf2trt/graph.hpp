@@ -1,6 +1,7 @@
-// A captured CUDA graph: the work of one enqueue, launched again at a fraction of the cost.
+// A captured CUDA graph: work that was queued once, launched again at a fraction of the cost.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 namespace tf2trt {
@@ -9,6 +10,9 @@ namespace tf2trt {
 // for as long as the graph is launched.
 class Graph {
  public:
+  // Records what `work` queues on `stream`, which is not done now. Throws what `work` throws, and Error(kDevice) where
+  // it cannot be captured.
+  static Graph capture(void* stream, std::function<void()> const& work);
   // Takes a CUgraphExec.
   explicit Graph(void* executable) noexcept : executable_(executable) {}
   void launch(void* stream) const;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,10 @@ class Library {
   static Library open(std::string const& path);
   // The best library here: see list_libraries for the order. `folders` are looked through before the loader's own
   // search. With need_builder only libraries that can build on this machine count; with a plan only those that can
-  // read it. Throws Error(kLibraryNotFound) with all that was tried.
+  // read it; with a kind only those of that kind, and files of the other kinds' names are not loaded. Throws
+  // Error(kLibraryNotFound) with all that was tried.
   static Library find(std::vector<std::string> const& folders = {}, bool need_builder = false,
-                      PlanHeader const* plan = nullptr);
+                      PlanHeader const* plan = nullptr, std::optional<LibraryKind> kind = std::nullopt);
 
   [[nodiscard]] std::string const& path() const noexcept;
   // "" where there is no ONNX parser beside the library.

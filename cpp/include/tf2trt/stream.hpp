@@ -22,11 +22,13 @@ class Stream {
   std::unique_ptr<void, Destroy> handle_;
 };
 
-// A point in a stream's work, for timing.
+// A point in a stream's work, for timing, or for another stream to wait for.
 class Event {
  public:
-  Event();
+  explicit Event(bool timing = true);
   void record(void* stream) const;
+  // What is put on `stream` from now on starts after this event; the host does not wait.
+  void wait_on(void* stream) const;
   // Milliseconds from `start` to this event; waits for this event.
   [[nodiscard]] float since(Event const& start) const;
 
@@ -36,5 +38,10 @@ class Event {
   };
   std::unique_ptr<void, Destroy> handle_;
 };
+
+// What is put on `consumer` from now on starts after all that is on `producer` now; the host does not wait. Handles 1
+// and 2 are CUDA's legacy and per-thread default streams (CU_STREAM_LEGACY, CU_STREAM_PER_THREAD). Throws Error(kUsage)
+// for a null handle, which may mean either.
+void wait(void* consumer, void* producer);
 
 }  // namespace tf2trt

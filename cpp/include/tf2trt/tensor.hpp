@@ -26,13 +26,14 @@ struct TensorInfo {
   DType dtype = DType::kOther;
   Shape shape;
   bool is_input = false;
-  bool is_shape = false;  // a shape tensor: its values, on the host, decide shapes
+  bool is_shape = false;  // a shape tensor: its values decide shapes, or are made of them
+  bool on_host = false;   // of an engine: its address is in host memory
 };
 
 // Whether an extent is not known beforehand.
 bool is_dynamic(TensorInfo const& tensor) noexcept;
 
-// The smallest, the most usual and the largest shape of one input.
+// The smallest, the most usual and the largest shape of one input; for a shape tensor, its values, element by element.
 struct ShapeRange {
   Shape min;
   Shape opt;

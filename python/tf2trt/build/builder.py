@@ -69,7 +69,8 @@ def build_engine(
     released while TensorRT works.
 
     Raises:
-        UsageError: a dynamic input without shapes, or a precision that this TensorRT lacks.
+        UsageError: a dynamic input without shapes, a shape tensor without values, or a precision that this TensorRT
+            lacks.
         OnnxError: the ONNX file is missing, truncated, or holds what TensorRT's parser does not know.
         LibraryNotFoundError: no TensorRT that can build was found.
         DeviceError: this TensorRT needs a GPU to build, and there is none.

@@ -27,7 +27,8 @@ class BuildOptions:
         ``"fp32"`` (TF32 off), ``"tf32"``, ``"fp16"`` or ``"bf16"``: on TensorRT 8 and 10 what TensorRT may choose layer
         by layer; on 11 and TensorRT-RTX the graph's own types count, and the graph must hold them.
     ``profiles``
-        One or more mappings from input name to :class:`~tf2trt.ShapeRange`; each must name every dynamic input.
+        One or more mappings from input name to :class:`~tf2trt.ShapeRange`; each must name every dynamic input, and
+        every shape tensor, for which the range holds its values.
     ``workspace``
         Limit of the scratch memory in bytes; None leaves it to TensorRT (all of the GPU's memory).
     ``timing_cache``

@@ -40,6 +40,7 @@ def command(as_json: bool) -> None:
         rows = [
             *system.items(),
             ("GPU", _device_line(device)),
+            ("memory", _memory_line(device)),
             ("plugins", short_path(place) if place else plugins["error"]),
         ]
         out.table("This machine", ("", ""), rows)
@@ -77,6 +78,7 @@ def _device() -> Dict[str, Any]:
         "compute_capability": ".".join(str(part) for part in device.compute_capability),
         "total_memory": device.total_memory,
         "integrated": device.integrated,
+        "memory": "mapped" if device.integrated else "copy",
         "cuda_driver": f"{version // 1000}.{version % 1000 // 10}",
     }
 
@@ -97,6 +99,15 @@ def _device_line(device: Dict[str, Any]) -> str:
     if "error" in device:
         return str(device["error"]).splitlines()[0]
     return "{name}, compute capability {compute_capability}, CUDA {cuda_driver} driver".format(**device)
+
+
+def _memory_line(device: Dict[str, Any]) -> str:
+    """Where the runtime puts inputs and outputs, and why."""
+    if "error" in device:
+        return "without a GPU none is used"
+    if device["memory"] == "mapped":
+        return "mapped: the GPU shares the host's memory, so nothing is copied (--memory copy turns it off)"
+    return "copied: the GPU has memory of its own (--memory mapped has it read the host's)"
 
 
 def _libraries() -> List[Dict[str, Any]]:
@@ -191,8 +202,6 @@ def _abilities(device: Dict[str, Any], libraries: List[Dict[str, Any]]) -> Dict[
         run = "no GPU"
     elif not usable:
         run = "no TensorRT"
-    else:
-        run = _missing(("pycuda",), "cuda")
     return {"export": _missing(("tensorflow", "tf2onnx", "onnx"), "export"), "build": build, "run": run}
 
 

@@ -36,7 +36,11 @@ def builder_options(command: Command) -> Command:
             click.option(
                 "--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True, help="Of the layers."
             ),
-            click.option("--min-shapes", metavar="SHAPES", help="Smallest shapes of dynamic inputs, x:1x224x224x3,..."),
+            click.option(
+                "--min-shapes",
+                metavar="SHAPES",
+                help="Smallest shapes of dynamic inputs, x:1x224x224x3,...; of shape tensors, their values.",
+            ),
             click.option("--opt-shapes", metavar="SHAPES", help="The shapes to tune for."),
             click.option("--max-shapes", metavar="SHAPES", help="Largest shapes."),
             click.option("--workspace", metavar="SIZE", help="Limit of scratch memory, such as 1GiB."),

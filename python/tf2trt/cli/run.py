@@ -22,6 +22,14 @@ from tf2trt.specs import TensorSpec, format_shape
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Of random inputs.")
 @click.option("--output", metavar="DIR", help="Write each output there as NAME.npy.")
 @plugin_library_option
+@click.option(
+    "--memory",
+    type=click.Choice(["auto", "copy", "mapped"]),
+    default="auto",
+    show_default=True,
+    help="Where inputs and outputs lie; mapped: in host memory that the GPU reads in place, as on a Jetson.",
+)
+@click.option("--lean", is_flag=True, help="Use TensorRT's lean runtime, for version-compatible engines.")
 @click.option("--warmup", type=click.IntRange(min=0), default=10, show_default=True, help="Runs before the timing.")
 @click.option("--iterations", type=click.IntRange(min=1), default=100, show_default=True, help="Timed runs.")
 @json_option
@@ -32,6 +40,8 @@ def command(
     batch: int,
     output: Optional[str],
     plugin_libraries: Tuple[str, ...],
+    memory: str,
+    lean: bool,
     warmup: int,
     iterations: int,
     as_json: bool,
@@ -46,7 +56,7 @@ def command(
     with Output(as_json) as out:
         if output:
             check_writable(Path(output) / "output.npy")
-        with Engine.load(engine, plugin_libraries=plugin_libraries) as loaded:
+        with Engine.load(engine, plugin_libraries=plugin_libraries, memory=memory, lean=lean) as loaded:
             arrays = _random(loaded.inputs, batch) if random else _read(inputs, loaded.inputs)
             results = by_name(loaded(arrays), loaded.outputs)
             latency = measure(loaded, arrays, warmup=warmup, iterations=iterations)

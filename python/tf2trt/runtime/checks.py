@@ -6,16 +6,23 @@ An array need not be C-contiguous: it is copied into pinned memory anyway, and t
 from __future__ import annotations
 
 import difflib
-from typing import Any, Dict, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Sequence
 
 import numpy as np
 
-from tf2trt.errors import InputError
-from tf2trt.specs import Shape, ShapeRange, TensorSpec, format_shape
+from tf2trt.errors import InputError, UsageError
+from tf2trt.runtime.arrays import DeviceInput
+from tf2trt.specs import ShapeRange, TensorSpec, format_shape
 
-__all__ = ["bind", "check_arrays", "choose_profile", "numpy_dtype"]
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Results = Literal["copy", "view", "device"]
+
+__all__ = ["Profile", "bind", "check_arrays", "check_device_input", "check_results", "numpy_dtype"]
 
 Profile = Mapping[str, ShapeRange]
+_ALIGNMENT = 256  # bytes; TensorRT's own rule for the addresses of tensors
 
 
 def bind(inputs: Sequence[TensorSpec], args: Sequence[Any], named: Mapping[str, Any]) -> Dict[str, Any]:
@@ -93,24 +100,42 @@ def check_arrays(inputs: Sequence[TensorSpec], arrays: Mapping[str, Any]) -> Non
             )
 
 
-def choose_profile(profiles: Sequence[Profile], shapes: Mapping[str, Shape], current: int) -> int:
-    """The index of the profile that takes these shapes: ``current`` where it does, else the first.
+def check_device_input(spec: TensorSpec, view: DeviceInput, device: int) -> None:
+    """Compares an array in device memory with its input.
 
     Raises:
-        InputError: no profile takes them.
+        InputError: it has another dtype or shape, lies on another GPU, or not where TensorRT can read it.
     """
-    order = [current, *(index for index in range(len(profiles)) if index != current)]
-    for index in order:
-        if not _outside(profiles[index], shapes):
-            return index
-    name = _outside(profiles[current], shapes)
-    ranges = (profile[name] for profile in profiles if name in profile)
-    raise InputError(
-        f"input {name!r} is outside the shapes that the engine was built for",
-        received=format_shape(shapes[name]),
-        expected=" or ".join(f"{format_shape(shape.min)} to {format_shape(shape.max)}" for shape in ranges),
-        hint="build the engine with other --min-shapes and --max-shapes",
-    )
+    if view.dtype != spec.dtype:
+        raise InputError(f"input {spec.name!r} has the wrong dtype", received=view.dtype, expected=spec.dtype)
+    fits = len(view.shape) == len(spec.shape) and all(want in (-1, have) for have, want in zip(view.shape, spec.shape))
+    if not fits:
+        raise InputError(
+            f"input {spec.name!r} has the wrong shape",
+            received=format_shape(view.shape),
+            expected=format_shape(spec.shape),
+        )
+    if view.device not in (None, device):
+        raise InputError(
+            f"input {spec.name!r} lies on another GPU", received=f"GPU {view.device}", expected=f"GPU {device}"
+        )
+    if view.address % _ALIGNMENT:
+        raise InputError(
+            f"input {spec.name!r} starts at an address that TensorRT cannot read from",
+            received=f"{view.address:#x}",
+            expected=f"a multiple of {_ALIGNMENT}, as fresh arrays have",
+            hint="a slice of an array starts where it likes: pass a copy of it",
+        )
+
+
+def check_results(results: str) -> None:
+    """Refuses what is not one of :data:`Results`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if results not in ("copy", "view", "device"):
+        raise UsageError("results", received=repr(results), expected='"copy", "view" or "device"')
 
 
 def numpy_dtype(spec: TensorSpec) -> np.dtype[Any]:
@@ -128,15 +153,6 @@ def numpy_dtype(spec: TensorSpec) -> np.dtype[Any]:
             expected="a dtype that NumPy has",
             hint="build the engine from a model with float32 inputs and outputs; its layers may be of any type",
         ) from None
-
-
-def _outside(profile: Profile, shapes: Mapping[str, Shape]) -> str:
-    """The name of the first input whose shape the profile does not take, or ""."""
-    for name, shape in shapes.items():
-        limits = profile.get(name)
-        if limits and not all(low <= have <= high for low, have, high in zip(limits.min, shape, limits.max)):
-            return name
-    return ""
 
 
 def _list(inputs: Sequence[TensorSpec]) -> str:

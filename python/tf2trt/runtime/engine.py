@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import mmap
 import os
-import threading
+import weakref
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple, Union
+
+import numpy as np
 
 from tf2trt import _native, libraries
-from tf2trt.errors import EngineError, EngineVersionError
-from tf2trt.runtime.checks import Profile, bind, check_arrays
+from tf2trt.errors import EngineError, EngineVersionError, InputError, UsageError
+from tf2trt.runtime.batches import batch_limits, run_in_parts
+from tf2trt.runtime.checks import Profile, bind
 from tf2trt.runtime.context import ExecutionContext
-from tf2trt.runtime.device import PrimaryContext, primary_context
+from tf2trt.runtime.pool import ContextPool
+from tf2trt.runtime.stream import stream
 from tf2trt.sidecar import Sidecar, check_device, check_hash, check_plugins, check_size, check_version
-from tf2trt.specs import ShapeRange, TensorSpec
+from tf2trt.specs import Shape, ShapeRange, TensorSpec
 
 __all__ = ["Engine"]
+
+PathLike = Union[str, "os.PathLike[str]"]
 
 
 class Engine:
@@ -25,120 +33,221 @@ class Engine:
 
         with Engine.load("m.engine") as engine:
             y = engine(x)
+            for y in engine.map(images, batch=8):
+                ...
 
-    Arrays are NumPy arrays, C order or not, of exactly the engine's dtypes. Work happens in the GPU's primary context,
-    which is current only during a call. Calls from several threads take turns.
+    Arrays are NumPy arrays, C order or not, of exactly the engine's dtypes; what lies on the GPU already is read there.
+    Of an input whose values decide shapes (a shape tensor) the ranges in :attr:`profiles` are those of its values.
+    Work happens in the GPU's primary context, which is current only during a call. Any number of threads may call one
+    engine: each call takes one of a few execution contexts, and waits where all are in use. The GIL is released while
+    the GPU works.
     """
 
-    def __init__(self, native: _native.Engine, device: PrimaryContext, path: Path, sidecar: Optional[Sidecar]) -> None:
+    def __init__(self, native: _native.Engine, options: _Options, path: Path, sidecar: Optional[Sidecar]) -> None:
         """Use :meth:`load`."""
         self.path = path
         self.sidecar = sidecar
         tensors = native.tensors
-        _refuse_shape_tensors(tensors, path)
         self.inputs: Tuple[TensorSpec, ...] = tuple(_specs(tensors, is_input=True))
         self.outputs: Tuple[TensorSpec, ...] = tuple(_specs(tensors, is_input=False))
+        values = {tensor.name for tensor in tensors if tensor.is_input and tensor.on_host}
         self.profiles: Tuple[Profile, ...] = tuple(
-            {spec.name: ShapeRange(*native.profile_shape(spec.name, index)) for spec in self.inputs}
+            {spec.name: limits for spec in self.inputs for limits in _limits(native, spec.name, index, values, sidecar)}
             for index in range(native.profile_count)
         )
-        self._device = device
+        self._order = [tensor.name for tensor in tensors]
+        self._shape_tensors = values
         self._native: Optional[_native.Engine] = native
-        self._context = ExecutionContext(native, self.inputs, self.outputs, self.profiles, device)
-        self._lock = threading.Lock()
+        self._options = options
+        self._contexts: weakref.WeakSet[ExecutionContext] = weakref.WeakSet()
+        self._pool = ContextPool(self._new_context, options.contexts)
+        self._limits = None if values else batch_limits(self.inputs, self.profiles)
+        self._annotate = _nvtx_range(path.name)
 
     @classmethod
     def load(
         cls,
-        path: Union[str, os.PathLike[str]],
+        path: PathLike,
         *,
         library: Optional[_native.Library] = None,
+        lean: bool = False,
         device: int = 0,
-        plugin_libraries: Sequence[Union[str, os.PathLike[str]]] = (),
+        plugin_libraries: Sequence[PathLike] = (),
+        memory: str = "auto",
+        contexts: int = 8,
+        split_batches: bool = False,
     ) -> Engine:
         """Loads a plan. The file, its header and its sidecar are checked before the driver or the GPU is touched.
 
-        ``library`` is the TensorRT to run it with, by default the first one found that reads this plan; ``device`` is
-        the GPU's ordinal. ``plugin_libraries`` are the files of the plugin libraries that the engine was built with;
-        tf2trt's own is found and loaded without being named.
+        Args:
+            path: the ``.engine`` file. It is mapped into memory, and given back once TensorRT has read it.
+            library: the TensorRT to run it with; by default the first one found that reads this plan.
+            lean: take the first lean runtime found that reads this plan, which has to be version-compatible.
+            device: the GPU's ordinal.
+            plugin_libraries: the files of the plugin libraries that the engine was built with; tf2trt's own is found
+                and loaded without being named.
+            memory: where inputs and outputs lie. ``"copy"``: in pinned host memory and in device memory, with copies
+                between the two. ``"mapped"``: in pinned memory that the GPU reads and writes in place, without copies.
+                ``"auto"``: mapped on a GPU that shares the host's memory (Jetson), else copied.
+            contexts: how many calls may be on their way at once, each with device memory of its own; a context is made
+                when a call finds none idle.
+            split_batches: batches that are larger than the engine takes are run in parts, and the results joined.
 
         Raises:
             EngineError: the file is missing, truncated, damaged or no plan.
             EngineVersionError: another TensorRT version wrote it.
             EngineDeviceError: it was built for another GPU.
-            LibraryNotFoundError: no TensorRT was found.
+            LibraryNotFoundError: no TensorRT was found, or with ``lean`` no lean runtime that reads the plan.
             PluginError: a plugin library that the engine needs is missing, or TensorRT refuses it.
-            DeviceError: no NVIDIA driver, no such GPU, or the GPU's memory is full.
-            MissingExtraError: pycuda is not installed.
+            DeviceError: no NVIDIA driver, or no such GPU.
+            UsageError: ``memory`` or ``contexts`` cannot work, or both ``library`` and ``lean`` are given.
         """
+        options = _Options(memory, contexts, split_batches, device)
+        if lean and library is not None:
+            raise UsageError("lean", received=f"library={library.path}", expected="library or lean, not both")
         engine = Path(path)
-        plan = _map(engine)
-        sidecar = Sidecar.read(engine)
-        check_size(engine, len(plan), sidecar)
-        header = _native.read_plan_header(plan, str(engine)).version
-        if library is None:
-            library = _library_for(engine, header, sidecar)
-        else:
-            check_version(engine, header, sidecar, library)
-        needs_plugins = sidecar is not None and sidecar.plugins
-        check_plugins(engine, sidecar, plugin_libraries, _native.find_plugin_library() if needs_plugins else None)
-        check_hash(engine, plan, sidecar)
-        gpu = _native.device(device)
-        check_device(engine, sidecar, gpu.name, gpu.compute_capability)
-        context = primary_context(device)
-        with context:
-            for path in plugin_libraries:
-                _native.load_plugin_library(library, os.fspath(path))
-            try:
-                native = _native.Engine.deserialize(library, plan)
-            except EngineError as error:
-                if header[:3] == library.version or isinstance(error, EngineVersionError):
-                    raise
-                raise EngineVersionError(
-                    f"{engine} cannot be read by the loaded TensorRT",
-                    received="a plan of TensorRT {}.{}.{}".format(*header),
-                    expected=f"one of {library.version_text}, or a version-compatible one",
-                    hint="build the engine again on this machine",
-                ) from error
-            return cls(native, context, engine, sidecar)
+        with _map(engine) as plan:
+            sidecar = Sidecar.read(engine)
+            check_size(engine, len(plan), sidecar)
+            header = _native.read_plan_header(plan, str(engine)).version
+            if lean:
+                library = libraries.find_lean(_native.read_plan_header(plan, str(engine)))
+            if library is None:
+                library = _library_for(engine, header, sidecar)
+            else:
+                check_version(engine, header, sidecar, library)
+            needs_plugins = sidecar is not None and sidecar.plugins
+            check_plugins(engine, sidecar, plugin_libraries, _native.find_plugin_library() if needs_plugins else None)
+            check_hash(engine, plan, sidecar)
+            gpu = _native.device(device)
+            check_device(engine, sidecar, gpu.name, gpu.compute_capability)
+            for plugins in plugin_libraries:
+                _native.load_plugin_library(library, os.fspath(plugins))
+            return cls(_deserialize(engine, plan, header, library, device), options, engine, sidecar)
 
     def __call__(self, /, *args: Any, **named: Any) -> Any:
         """Runs the engine once and waits for it.
 
-        Inputs are given by position in the order of :attr:`inputs`, by name, or as one mapping from name to array. The
-        result is a fresh array, or a dict of fresh arrays by output name where there are several outputs.
+        Inputs are given by position in the order of :attr:`inputs`, by name, or as one mapping from name to array; what
+        an array may be, :meth:`ExecutionContext.run` says. The result is a fresh array, or a dict of fresh arrays by
+        output name where there are several outputs.
 
         Raises:
             InputError: a name, type, dtype or shape that the engine does not take.
-            DeviceError: a CUDA call failed.
+            DeviceError: a CUDA call failed, or memory is missing.
             EngineError: the engine is closed.
         """
-        arrays = bind(self.inputs, args, named)
-        check_arrays(self.inputs, arrays)
-        with self._lock:
-            results = self._context.run(arrays)
-        return results[self.outputs[0].name] if len(self.outputs) == 1 else results
+        if self._annotate is not None:
+            with self._annotate():
+                return self._call(args, named)
+        return self._call(args, named)
+
+    def context(self) -> ExecutionContext:
+        """An execution context of the caller's own, beside those that calls of the engine take.
+
+        Raises:
+            DeviceError: the GPU has too little memory for another; the message has the figures.
+            EngineError: the engine is closed; or TensorRT 8 built it so that each profile serves one context, and all
+                are in use.
+        """
+        context = self._new_context()
+        self._contexts.add(context)
+        return context
+
+    def map(self, items: Iterable[Any], *, batch: Optional[int] = None, inflight: int = 2) -> Iterator[Any]:
+        """Runs a dataset of any length through the engine and yields each item's result, in order.
+
+        Batches are put together in pinned memory while the GPU works on the batches before, in ``inflight`` contexts;
+        no more than that is in memory, whatever the length of ``items``. The calling thread copies, and a second one
+        with it where a batch has a MiB or more and there are four cores.
+
+        Args:
+            items: samples without the batch's axis: an array each, or a tuple of arrays in the order of :attr:`inputs`,
+                or a mapping from name to array. The samples of one batch have one shape.
+            batch: how many samples are run at once; by default as many as the engine was optimised for. The last batch
+                may be smaller.
+            inflight: how many batches are on their way at once.
+
+        Yields:
+            the row of the only output, or a dict of rows by output name.
+
+        Raises:
+            UsageError: ``batch`` or ``inflight`` cannot work.
+            InputError: an item does not fit; the message has its number.
+            DeviceError, EngineError: as for a call.
+        """
+        if self._limits is None:
+            raise UsageError("map", received=f"{self!r}", expected="an engine whose inputs share a batch axis")
+        smallest, largest = self._limits
+        if batch is None:
+            usual = [profile[self.inputs[0].name].opt[0] for profile in self.profiles]
+            batch = next((each for each in usual if smallest <= each <= largest), largest)
+        if not smallest <= batch <= largest:
+            raise UsageError("batch", received=batch, expected=f"{smallest} to {largest}")
+        if inflight < 1:
+            raise UsageError("inflight", received=inflight, expected="at least 1")
+        return stream(self._new_session, self.inputs, self.outputs, self._order, smallest, items, batch, inflight)
 
     def time_launches(self, iterations: int) -> List[float]:
-        """Milliseconds that the GPU takes for the last call's work, launched ``iterations`` times without any copy.
-
-        CUDA events stand around each launch, which is waited for before the next.
+        """:meth:`ExecutionContext.time_launches` of the last call's context, with no call at the same time.
 
         Raises:
             EngineError: there was no call before, or the engine is closed.
-            DeviceError: a CUDA call failed.
         """
-        with self._lock:
-            return self._context.time_launches(iterations)
+        context = self._pool.take()
+        try:
+            return context.time_launches(iterations)
+        finally:
+            self._pool.give(context)
 
     def close(self) -> None:
-        """Gives all memory back; waits for a call in another thread. Safe to call twice."""
-        with self._lock:
-            if self._native is None:
-                return
-            self._context.close()
-            with self._device:
-                self._native = None
+        """Gives all memory back; waits for calls in other threads, and for runs in flight. Safe to call twice.
+
+        Closes the contexts that :meth:`context` made, too: a ticket whose result was not taken loses it.
+
+        Raises:
+            EngineError: another thread is in a call of such a context.
+        """
+        self._pool.close()
+        for context in list(self._contexts):
+            context.close()
+        self._native = None
+
+    def _call(self, args: Sequence[Any], named: Any) -> Any:
+        if not args and not named:
+            bind(self.inputs, args, named)  # a context would run on what is in its memory, but whose?
+        context = self._pool.take()
+        try:
+            if self._options.split_batches:
+                return self._call_in_parts(context, args, named)
+            return context(*args, **named)
+        finally:
+            self._pool.give(context)
+
+    def _call_in_parts(self, context: ExecutionContext, args: Sequence[Any], named: Any) -> Any:
+        arrays = bind(self.inputs, args, named)
+        sizes = [len(array) for array in arrays.values() if isinstance(array, np.ndarray) and array.shape]
+        if self._limits is None or len(sizes) < len(arrays) or max(sizes, default=0) <= self._limits[1]:
+            return context(arrays)
+        return run_in_parts(context, arrays, self._limits, self.outputs)
+
+    def _new_session(self) -> _native.Session:
+        if self._native is None:
+            raise EngineError("the engine is closed", hint="load it again, or use it inside its `with` block")
+        return _native.Session(self._native, self._options.memory)
+
+    def _new_context(self) -> ExecutionContext:
+        session = self._new_session()
+        return ExecutionContext(
+            session, self.inputs, self.outputs, self._order, self._options.device, self._usual_shapes
+        )
+
+    def _usual_shapes(self) -> List[Shape]:
+        if not self.profiles:
+            return [spec.shape for spec in self.inputs]
+        return [
+            spec.shape if spec.name in self._shape_tensors else self.profiles[0][spec.name].opt for spec in self.inputs
+        ]
 
     def __enter__(self) -> Engine:
         return self
@@ -154,6 +263,17 @@ class Engine:
         return f"<Engine {self.path} ({tensors['inputs']}) -> ({tensors['outputs']})>"
 
 
+class _Options:
+    """How an engine runs."""
+
+    def __init__(self, memory: str, contexts: int, split_batches: bool, device: int) -> None:
+        if memory not in ("auto", "copy", "mapped"):
+            raise UsageError("memory", received=repr(memory), expected='"auto", "copy" or "mapped"')
+        if contexts < 1:
+            raise UsageError("contexts", received=contexts, expected="at least 1")
+        self.memory, self.contexts, self.split_batches, self.device = memory, contexts, split_batches, device
+
+
 def _map(path: Path) -> mmap.mmap:
     """The file as a read-only mapping: what TensorRT does not read is never loaded."""
     try:
@@ -165,6 +285,31 @@ def _map(path: Path) -> mmap.mmap:
         ) from error
     except ValueError as error:  # mmap refuses an empty file
         raise EngineError(f"the engine {path} is empty", hint="copy it again, or build it again") from error
+
+
+def _deserialize(
+    path: Path, plan: mmap.mmap, header: Tuple[int, int, int, int], library: _native.Library, device: int
+) -> _native.Engine:
+    try:
+        return _native.Engine.deserialize(library, plan, device)
+    except EngineError as error:
+        if header[:3] == library.version or isinstance(error, EngineVersionError):
+            raise
+        raise EngineVersionError(
+            f"{path} cannot be read by the loaded TensorRT",
+            received="a plan of TensorRT {}.{}.{}".format(*header),
+            expected=f"one of {library.version_text}, or a version-compatible one",
+            hint="build the engine again on this machine",
+        ) from error
+
+
+def _nvtx_range(name: str) -> Optional[Any]:
+    """What marks a call for NVIDIA's profilers, where the package nvtx is installed."""
+    if importlib.util.find_spec("nvtx") is None:
+        return None
+    import nvtx
+
+    return partial(nvtx.annotate, f"tf2trt {name}", domain="tf2trt")
 
 
 def _library_for(path: Path, header: Tuple[int, int, int, int], sidecar: Optional[Sidecar]) -> _native.Library:
@@ -182,18 +327,20 @@ def _library_for(path: Path, header: Tuple[int, int, int, int], sidecar: Optiona
         raise
 
 
+def _limits(
+    native: _native.Engine, name: str, profile: int, shape_tensors: Set[str], sidecar: Optional[Sidecar]
+) -> List[ShapeRange]:
+    """What a profile says of an input. Of a shape tensor's values TensorRT 8 may say nothing: then the sidecar does."""
+    if name not in shape_tensors:
+        return [ShapeRange(*native.profile_shape(name, profile))]
+    try:
+        return [ShapeRange(*native.profile_values(name, profile))]
+    except InputError:
+        known = sidecar.profiles[profile] if sidecar and profile < len(sidecar.profiles) else {}
+        return [known[name]] if name in known else []
+
+
 def _specs(tensors: Any, *, is_input: bool) -> Iterator[TensorSpec]:
     for tensor in tensors:
         if tensor.is_input == is_input:
             yield TensorSpec(tensor.name, tensor.dtype, tuple(tensor.shape))
-
-
-def _refuse_shape_tensors(tensors: Any, path: Path) -> None:
-    # Their values live in host memory and decide other tensors' shapes; no Keras model that was tried has one.
-    names = [tensor.name for tensor in tensors if tensor.is_shape]
-    if names:
-        raise EngineError(
-            f"{path} has inputs or outputs that are shapes, which the runtime does not take",
-            received=", ".join(names),
-            hint="make that input a constant of the model and build again",
-        )

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "abi/slots.hpp"
 #include "support/apis.hpp"
+#include "support/interface.hpp"
 
 namespace tf2trt::abi {
 namespace {
@@ -15,20 +17,21 @@ namespace {
 using test::api10;
 using test::api11;
 using test::api8;
-template <class R, class... P>
-R at_slot(void* object, int slot, P... arguments) {
-  void* const* table = *static_cast<void* const**>(object);
-  return reinterpret_cast<R (*)(void*, P...)>(table[slot])(object, arguments...);
-}
+using test::at_slot;
 
 // Pointers are compared: the text must be the very one that was passed.
-struct Sink final : LogSink, ProfileSink, ProgressSink {
+struct Sink final : LogSink, ProfileSink, ProgressSink, OutputSink {
   std::string what;
   char const* text = nullptr;
   char const* parent = nullptr;
   std::int32_t number = -1;
   float milliseconds = 0;
   bool answer = true;
+  void* current = nullptr;
+  void* memory = nullptr;
+  std::uint64_t size = 0;
+  std::uint64_t alignment = 0;
+  Shape extents;
 
   void on_log(std::int32_t severity, char const* message) noexcept override {
     what = "log";
@@ -55,6 +58,20 @@ struct Sink final : LogSink, ProfileSink, ProgressSink {
   void on_phase_finish(char const* phase) noexcept override {
     what = "finish";
     text = phase;
+  }
+  void* on_reallocate(char const* name, void* now, std::uint64_t bytes, std::uint64_t boundary) noexcept override {
+    what = "reallocate";
+    text = name;
+    current = now;
+    size = bytes;
+    alignment = boundary;
+    return memory;
+  }
+  void on_shape(char const* name, std::int64_t const* of, std::int32_t count) noexcept override {
+    what = "shape";
+    text = name;
+    number = count;
+    extents.assign(of, of + count);
   }
 };
 
@@ -123,6 +140,53 @@ TEST(Callbacks, ProgressMonitor10) {
   }
 }
 
+template <class Allocator, class Dims>
+void check_output_allocator(Api const& api) {
+  Sink sink;
+  Allocator allocator(sink);
+  void* const current = &sink.size;
+  constexpr std::uint64_t kSize = (std::uint64_t{1} << 40U) + 1;
+  constexpr std::uint64_t kAlignment = 256;
+  auto const check = [&](void* got) {
+    EXPECT_EQ(got, sink.memory);
+    EXPECT_EQ(sink.what, "reallocate");
+    EXPECT_EQ(sink.text, kText);
+    EXPECT_EQ(sink.current, current);
+    EXPECT_EQ(sink.size, kSize);
+    EXPECT_EQ(sink.alignment, kAlignment);
+    sink.what = "";
+  };
+  for (void* const memory : {static_cast<void*>(&sink), static_cast<void*>(nullptr)}) {
+    sink.memory = memory;
+    int const slot = api.slot(Method::IOutputAllocator_reallocateOutput);
+    check(at_slot<void*>(&allocator, slot, &kText[0], current, kSize, kAlignment));
+    if (!api.has(Method::IOutputAllocator_reallocateOutputAsync)) continue;
+    void* const stream = &sink.alignment;
+    int const later = api.slot(Method::IOutputAllocator_reallocateOutputAsync);
+    check(at_slot<void*>(&allocator, later, &kText[0], current, kSize, kAlignment, stream));
+  }
+  using Extent = typename decltype(Dims::extents)::value_type;
+  constexpr Extent kLargest = std::numeric_limits<Extent>::max();
+  Dims const dims{3, {kLargest, 0, -1}};
+  at_slot<void, char const*, Dims const*>(&allocator, api.slot(Method::IOutputAllocator_notifyShape), kText, &dims);
+  EXPECT_EQ(sink.what, "shape");
+  EXPECT_EQ(sink.text, kText);
+  EXPECT_EQ(sink.number, 3);
+  EXPECT_EQ(sink.extents, (Shape{kLargest, 0, -1}));
+}
+
+TEST(Callbacks, OutputAllocator8) {
+  check_output_allocator<OutputAllocator8, Dims32>(api8());
+  Sink sink;
+  OutputAllocator8 allocator(sink);
+  EXPECT_EQ(at_slot<std::int32_t>(&allocator, api8().slot(Method::IOutputAllocator_getInterfaceVersion)), 1);
+}
+
+TEST(Callbacks, OutputAllocator10) {
+  check_output_allocator<OutputAllocator10, Dims64>(api10());
+  check_output_allocator<OutputAllocator10, Dims64>(api11());
+}
+
 // getAPILanguage, at slot 0, and getInterfaceInfo.
 void check_versioned(void* object, int info_slot, std::string const& kind) {
   EXPECT_EQ(at_slot<std::int32_t>(object, 0), kApiLanguageCpp);
@@ -139,6 +203,8 @@ TEST(Callbacks, VersionedInterfacesSayWhatTheyAre) {
   ProgressMonitor10 monitor(sink);
   check_versioned(&logger, api11().slot(Method::ILogger_getInterfaceInfo), "ILogger");
   check_versioned(&profiler, api11().slot(Method::ILogger_getInterfaceInfo), "IProfiler");
+  OutputAllocator10 allocator(sink);
+  check_versioned(&allocator, api10().slot(Method::IOutputAllocator_getInterfaceInfo), "IOutputAllocator");
   check_versioned(&monitor, api10().slot(Method::IProgressMonitor_getInterfaceInfo), "IProgressMonitor");
 }
 

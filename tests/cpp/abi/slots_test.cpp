@@ -58,6 +58,14 @@ TEST(Slots, EnumeratorsAreRenumberedBetweenGenerations) {
   EXPECT_EQ(api11().value(Value::BuilderFlag_kVERSION_COMPATIBLE), 12);
 }
 
+// The builder asks for it by TensorRT's version: 8.5 has the function that takes it, but not the enumerator.
+TEST(Slots, ProfileSharingIsAPreviewFeatureOf8And10) {
+  EXPECT_EQ(api8().value(Value::PreviewFeature_kPROFILE_SHARING_0806), 2);
+  EXPECT_EQ(api10().value(Value::PreviewFeature_kPROFILE_SHARING_0806), 0);
+  EXPECT_FALSE(api11().has(Value::PreviewFeature_kPROFILE_SHARING_0806));
+  EXPECT_TRUE(Api(8, {8, 5, 0}).has(Method::VBuilderConfig_setPreviewFeature));
+}
+
 TEST(Slots, MethodsOfLaterMinorVersionsAreAbsentBefore) {
   Api const before(8, {8, 4, 3});
   EXPECT_FALSE(before.has(Method::VExecutionContext_enqueueV3));

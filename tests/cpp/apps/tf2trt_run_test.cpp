@@ -81,5 +81,15 @@ TEST(Tf2TrtRun, NoLibraryForTheEngine) {
   EXPECT_NE(outcome.err.find("no TensorRT that can read this plan (version 8.6.1)"), std::string::npos) << outcome.err;
 }
 
+TEST(Tf2TrtRun, NoLeanRuntimeForTheEngine) {
+  test::TempFolder const folder;
+  test::Environment const variable("TF2TRT_NVINFER", folder.path().c_str());
+  std::string const plan = "ftrt" + std::string(20, '\0') + "\x0a\x03\x01\x01";
+  Outcome const outcome = run(test::write_file(folder / "m.engine", plan) + " --lean");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("no lean runtime that can read this plan (version 10.3.1)"), std::string::npos)
+      << outcome.err;
+}
+
 }  // namespace
 }  // namespace tf2trt

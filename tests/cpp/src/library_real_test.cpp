@@ -4,6 +4,7 @@
 #include "cuda_driver.hpp"
 #include "library_state.hpp"
 #include "support/errors.hpp"
+#include "support/files.hpp"
 #include "support/libraries.hpp"
 #include "tf2trt/engine.hpp"
 #include "tf2trt/library.hpp"
@@ -70,6 +71,25 @@ TEST(RealLibrary, Rtx) {
   EXPECT_TRUE(library.can_parse());
   EXPECT_TRUE(library.builds_without_gpu());
   EXPECT_TRUE(library.strongly_typed());
+}
+
+// The full 8.6.0 comes first here, and stays first unless the lean runtime is asked for.
+TEST(RealLibrary, LeanIsTakenWhereItIsAskedFor) {
+  TF2TRT_REAL_PATH(folder, kLibraries, "");
+  test::Environment const unset("TF2TRT_NVINFER", nullptr);
+  std::vector<std::string> const folders = {folder + "8.6.0", folder + "lean-11.4.0", folder + "lean-10.16.1"};
+  EXPECT_EQ(Library::find(folders).version_text(), "8.6.0");
+  EXPECT_EQ(Library::find(folders, false, nullptr, LibraryKind::kLean).version_text(), "11.4.0");
+  for (auto const& [version, expected] : {std::pair{std::array<int, 4>{10, 3, 0, 0}, "10.16.1"},
+                                          {{10, 16, 1, 11}, "10.16.1"},
+                                          {{11, 0, 0, 0}, "11.4.0"}}) {
+    PlanHeader const plan{version, 0};
+    EXPECT_EQ(Library::find(folders, false, &plan, LibraryKind::kLean).version_text(), expected);
+  }
+  PlanHeader const plan{{8, 6, 0, 0}, 0};
+  EXPECT_EQ(Library::find(folders, false, &plan).kind(), LibraryKind::kFull);
+  EXPECT_TRUE(throws(ErrorKind::kLibraryNotFound, {"no lean runtime that can read this plan (version 8.6.0)"},
+                     [&] { Library::find(folders, false, &plan, LibraryKind::kLean); }));
 }
 
 // Several generations live in one process: TensorFlow may bring one of its own.

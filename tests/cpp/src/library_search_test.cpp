@@ -179,5 +179,76 @@ TEST_F(SearchTest, RtxBuildsWithoutAGpu) {
   EXPECT_EQ(Library::find({}, true).path(), path);
 }
 
+constexpr auto kLean = LibraryKind::kLean;
+
+TEST_F(SearchTest, TheLeanRuntimeIsTakenWhereItIsAskedFor) {
+  put_fake("full-101601", a_ / "libnvinfer.so.10");
+  std::string const newer = put_fake("lean-110400", a_ / "libnvinfer_lean.so.11");
+  std::string const lean = put_fake("lean-101601", b_ / "libnvinfer_lean.so.10");
+  std::vector<std::string> const folders = {a_.path(), b_.path()};
+  for (auto const& version : {std::array<int, 4>{10, 16, 1, 0}, {10, 3, 0, 0}}) {
+    PlanHeader const plan{version, 0};
+    EXPECT_EQ(Library::find(folders, false, &plan, kLean).path(), lean);
+  }
+  EXPECT_EQ(Library::find(folders, false, nullptr, kLean).path(), newer);
+  PlanHeader const plan{{10, 16, 1, 0}, 0};
+  EXPECT_EQ(Library::find(folders, false, &plan).kind(), LibraryKind::kFull);
+  EXPECT_EQ(Library::find(folders).kind(), LibraryKind::kFull);
+}
+
+TEST_F(SearchTest, NoOtherKindIsLoadedOnTheWayToTheOneThatIsAskedFor) {
+  test::write_file(a_ / "libnvinfer.so.10", "would be named in the error if it were loaded");
+  put_fake("lean-110400", a_ / "libnvinfer_lean.so.11");
+  Environment const variable(kVariable, a_.path().c_str());
+  PlanHeader const plan{{10, 3, 0, 0}, 0};
+  try {
+    (void)Library::find({}, false, &plan, kLean);
+    FAIL() << "nothing was thrown";
+  } catch (Error const& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kLibraryNotFound);
+    EXPECT_EQ(std::string(error.what()).find("libnvinfer.so.10"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(SearchTest, WithoutALeanRuntimeTheErrorSaysWhatBringsOne) {
+  put_fake("full-101601", a_ / "libnvinfer.so.10");
+  put_fake("lean-110400", a_ / "libnvinfer_lean.so.11");
+  struct Case {
+    std::array<int, 4> version;
+    std::vector<std::string> words;
+  };
+  std::vector<Case> const cases = {
+      {{10, 3, 0, 0},
+       {"no lean runtime that can read this plan (version 10.3.0) was found",
+        "libnvinfer_lean.so.11: version 11.4.0 cannot read a plan of 10.3.0",
+        "pip install 'tensorrt-lean-cu13-libs==10.*', or -cu12-libs", "tf2trt build --version-compatible"}},
+      {{8, 6, 1, 0}, {"'tensorrt-lean==8.*'"}},
+      {{1, 7, 1, 0}, {"TensorRT-RTX wrote this plan"}},
+  };
+  for (auto const& [version, words] : cases) {
+    PlanHeader const plan{version, 0};
+    EXPECT_TRUE(throws(ErrorKind::kLibraryNotFound, words,
+                       [&, &plan = plan] { Library::find({a_.path()}, false, &plan, kLean); }));
+  }
+}
+
+TEST_F(SearchTest, AFullTensorRtInTheVariableIsNoLeanRuntime) {
+  std::string const path = put_fake("full-101601", a_ / "libnvinfer.so.10");
+  Environment const variable(kVariable, path.c_str());
+  EXPECT_TRUE(throws(ErrorKind::kLibraryNotFound,
+                     {"no lean runtime was found", path + ": no lean runtime", "TF2TRT_NVINFER is set to " + path},
+                     [] { Library::find({}, false, nullptr, kLean); }));
+}
+
+TEST_F(SearchTest, OtherKindsMayBeAskedForToo) {
+  put_fake("full-110400", a_ / "libnvinfer.so.11");
+  std::string const rtx = put_fake("full-10701", a_ / "libtensorrt_rtx.so.1");
+  EXPECT_EQ(Library::find({a_.path()}, false, nullptr, LibraryKind::kRtx).path(), rtx);
+  PlanHeader const plan{{8, 6, 1, 0}, 0};
+  Environment const variable(kVariable, a_.path().c_str());
+  EXPECT_TRUE(throws(ErrorKind::kLibraryNotFound, {"no full TensorRT that can read this plan"},
+                     [&] { Library::find({}, false, &plan, LibraryKind::kFull); }));
+}
+
 }  // namespace
 }  // namespace tf2trt
