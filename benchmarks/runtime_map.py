@@ -23,7 +23,7 @@ def stream_dataset(report: Report, engines: Engines) -> None:
     report.start(
         "map",
         f"ResNet-50 FP16, engine.map over {IMAGES:,} float32 images ({DISTINCT} distinct ones); images a second; "
-        "one core copies, that of the calling thread",
+        "two cores copy, that of the calling thread and one more, where there are four",
     )
     with Engine.load(path) as engine, engine.context() as context:
         shape = engine.inputs[0].shape[1:]

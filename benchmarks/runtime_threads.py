@@ -83,7 +83,7 @@ def call_from_threads(engine: Engine, images: List[np.ndarray], expected: List[b
 def threads(report: Report, engines: Engines) -> None:
     """16, 4 and 1 threads in turns."""
     path = engines.one_image()
-    report.start("threads", "ResNet-50 FP16, one image a call, one engine with its four contexts; calls a second")
+    report.start("threads", "ResNet-50 FP16, one image a call, one engine with up to eight contexts; calls a second")
     rates: Dict[int, List[float]] = {THREADS: [], **{count: [] for count in OTHERS}}
     wrong = 0
     with Engine.load(path) as engine:

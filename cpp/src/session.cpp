@@ -292,8 +292,10 @@ void Session::set_shapes(std::vector<Shape> const& inputs) {
 }
 
 Shape const& Session::shape(std::size_t tensor) {
-  cuda::ContextGuard const guard(state_->engine.cuda_context());
-  if (state_->shaped && !state_->resolved) state_->resolve();
+  if (state_->shaped && !state_->resolved) {
+    cuda::ContextGuard const guard(state_->engine.cuda_context());
+    state_->resolve();
+  }
   return state_->slots.at(tensor).shape;
 }
 
@@ -304,7 +306,10 @@ std::size_t Session::bytes(std::size_t tensor) {
 
 bool Session::data_dependent(std::size_t tensor) const { return state_->slots.at(tensor).data_dependent; }
 
-void* Session::host(std::size_t tensor) const { return share_host(tensor).get(); }
+void* Session::host(std::size_t tensor) const {
+  auto const& buffer = state_->slots.at(tensor).host;
+  return buffer ? buffer->data() : nullptr;
+}
 
 void* Session::device(std::size_t tensor) const { return state_->slots.at(tensor).device_address(); }
 
