@@ -7,8 +7,8 @@
 #include <atomic>
 #include <cstring>
 #include <optional>
-#include <thread>
 
+#include "array_copies.hpp"
 #include "bindings.hpp"
 #include "tf2trt/error.hpp"
 
@@ -100,7 +100,7 @@ class PythonSession {
       ++count;
     }
     py::gil_scoped_release const without_gil;
-    run(copies);
+    run_copies(copies);
     return count;
   }
 
@@ -233,16 +233,9 @@ class PythonSession {
     return {shape.begin(), shape.end()};
   }
 
-  // The data of an array that can be copied byte by byte into the tensor; nullptr where it cannot.
-  void const* plain_data(std::size_t tensor, py::handle value, std::int64_t const* shape, std::size_t rank) const {
-    if (!dtypes_[tensor] || !py::isinstance<py::array>(value)) return nullptr;
-    auto const* array = py::detail::array_proxy(value.ptr());
-    if (array->descr != dtypes_[tensor]->ptr() || static_cast<std::size_t>(array->nd) != rank) return nullptr;
-    if (!py::detail::check_flags(value.ptr(), py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_)) return nullptr;
-    for (std::size_t k = 0; k < rank; ++k) {
-      if (array->dimensions[k] != shape[k]) return nullptr;
-    }
-    return array->data;
+  [[nodiscard]] void const* plain_data(std::size_t tensor, py::handle value, std::int64_t const* shape,
+                                       std::size_t rank) const {
+    return dtypes_[tensor] ? bindings::plain_data(value, *dtypes_[tensor], shape, rank) : nullptr;
   }
 
   // Fills given_ from the arguments of a call; without any, what lies in the pinned memory already is meant.
@@ -276,12 +269,6 @@ class PythonSession {
     }
   }
 
-  struct Copy {
-    std::byte* to;
-    void const* from;
-    std::size_t size;
-  };
-
   // The copies that put one sample into a row; false, and none of them, where something is not as expected.
   bool add_copies(py::handle item, std::size_t row, std::vector<Copy>& copies) {
     std::size_t const before = copies.size();
@@ -305,21 +292,6 @@ class PythonSession {
       copies.push_back({static_cast<std::byte*>(session_->host(inputs_[k])) + row * size, data, size});
     }
     return true;
-  }
-
-  // One core copies some 10 GB/s, less than a GPU's appetite: large batches are copied by two.
-  static void run(std::vector<Copy> const& copies) {
-    auto const part = [&copies](std::size_t first, std::size_t last) {
-      for (std::size_t i = first; i < last; ++i) std::memcpy(copies[i].to, copies[i].from, copies[i].size);
-    };
-    std::size_t total = 0;
-    for (auto const& copy : copies) total += copy.size;
-    bool const shared = total >= kWorthAThread && copies.size() > 1 && std::thread::hardware_concurrency() >= 4;
-    std::size_t const half = shared ? copies.size() / 2 : 0;
-    std::thread other;
-    if (shared) other = std::thread(part, 0, half);
-    part(half, copies.size());
-    if (shared) other.join();
   }
 
   // Fresh arrays for the outputs; empty where a shape is known only after the run, or NumPy lacks a dtype.
@@ -348,8 +320,6 @@ class PythonSession {
     for (std::size_t k = 0; k < arrays.size(); ++k) list[k] = std::move(arrays[k]);
     return list;
   }
-
-  static constexpr std::size_t kWorthAThread = 1U << 20U;  // bytes, whose copy takes several times a thread's start
 
   std::optional<Session> session_;
   std::vector<TensorInfo> tensors_;

@@ -31,7 +31,8 @@ void fill(Session& session, std::size_t tensor, std::vector<T> const& values) {
 template <class T = float>
 std::vector<T> read(Session& session, std::size_t tensor) {
   auto const* data = static_cast<T const*>(session.host(tensor));
-  return {data, data + session.bytes(tensor) / sizeof(T)};
+  std::size_t const count = session.bytes(tensor) / sizeof(T);
+  return {data, data + count};
 }
 
 Floats counted(std::size_t count, float first) {
