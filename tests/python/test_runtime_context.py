@@ -24,6 +24,7 @@ ONCE = [
     "has_too_little_memory",
     "times_layers_and_launches",
     "closes_while_it_is_used",
+    "marks_calls_for_nvtx",
 ]
 
 

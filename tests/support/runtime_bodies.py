@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -327,3 +328,19 @@ def closes_while_it_is_used():
         thread.join()
     assert stopped == [True] * 4
     assert _native.live_objects() == 0
+
+
+def marks_calls_for_nvtx():
+    """A stand-in for the package nvtx, which is optional, notes what it is asked to mark."""
+    Path(FOLDER.name, "nvtx.py").write_text(
+        "import contextlib\nseen = []\n"
+        "@contextlib.contextmanager\n"
+        "def annotate(message, domain):\n"
+        "    seen.append((message, domain, 'in'))\n"
+        "    yield\n"
+        "    seen.append((message, domain, 'out'))\n"
+    )
+    sys.path.insert(0, FOLDER.name)
+    with load("double") as engine:
+        np.testing.assert_array_equal(engine(batch(2)), 2 * batch(2))
+    assert sys.modules["nvtx"].seen == [("tf2trt m.engine", "tf2trt", side) for side in ("in", "out")]
