@@ -106,12 +106,13 @@ class PythonSession {
 
   void set_shapes(std::vector<Shape> const& shapes) {
     Session& session = this->session();
-    shapes_.clear();
+    shaped_ = false;
     {
       py::gil_scoped_release const without_gil;
       session.set_shapes(shapes);
     }
     shapes_ = shapes;
+    shaped_ = true;
   }
 
   void wait() {
@@ -240,7 +241,7 @@ class PythonSession {
 
   // Fills given_ from the arguments of a call; without any, what lies in the pinned memory already is meant.
   bool gather(py::tuple const& args, py::dict const& named) {
-    if (shapes_.size() != inputs_.size() || values_decide_) return false;
+    if (!shaped_ || values_decide_) return false;
     auto const positional = static_cast<std::size_t>(PyTuple_GET_SIZE(args.ptr()));
     PyObject* mapping = named.ptr();
     std::size_t first = positional;
@@ -329,6 +330,7 @@ class PythonSession {
   std::vector<py::str> names_;
   std::vector<Shape> shapes_;       // of the inputs, as they were set
   std::vector<void const*> given_;  // of the call that runs
+  bool shaped_ = false;
   bool in_place_ = false;
   bool told_graph_problem_ = false;
   bool values_decide_ = false;  // an input is a shape tensor: the outputs' shapes follow from its values

@@ -178,7 +178,7 @@ class Engine:
         """
         if self._limits is None:
             raise UsageError("map", received=f"{self!r}", expected="an engine whose inputs share a batch axis")
-        smallest, largest = self._limits
+        smallest, largest = max(self._limits[0], 1), self._limits[1]
         if batch is None:
             usual = [profile[self.inputs[0].name].opt[0] for profile in self.profiles]
             batch = next((each for each in usual if smallest <= each <= largest), largest)
