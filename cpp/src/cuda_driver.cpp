@@ -106,6 +106,15 @@ Handle primary_context(int ordinal) {
   return context;
 }
 
+bool is_integrated() {
+  constexpr int kIntegrated = 18;  // CU_DEVICE_ATTRIBUTE_INTEGRATED
+  int ordinal = 0;
+  int integrated = 0;
+  check(driver().context_device(&ordinal), "cuCtxGetDevice");
+  check(driver().device_attribute(&integrated, kIntegrated, ordinal), "cuDeviceGetAttribute");
+  return integrated != 0;
+}
+
 ContextGuard::ContextGuard() {
   check(driver().context_current(&context_), "cuCtxGetCurrent");
   if (context_ != nullptr) return;

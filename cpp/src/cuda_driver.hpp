@@ -84,6 +84,9 @@ class ContextGuard {
   bool pushed_ = false;
 };
 
+// Whether the GPU of the current context shares the host's memory.
+bool is_integrated();
+
 // Gives something back to CUDA from a destructor: what goes wrong there cannot be reported.
 template <class F>
 void release(F free) noexcept {

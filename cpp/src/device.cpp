@@ -54,17 +54,12 @@ Device device(int ordinal) {
 }
 
 std::size_t available_memory() {
-  constexpr int kIntegrated = 18;  // CU_DEVICE_ATTRIBUTE_INTEGRATED
   cuda::ContextGuard const guard;
   std::size_t free = 0;
   std::size_t total = 0;
   cuda::check(cuda::driver().memory_info(&free, &total), "cuMemGetInfo");
-  int ordinal = 0;
-  int integrated = 0;
-  cuda::check(cuda::driver().context_device(&ordinal), "cuCtxGetDevice");
-  cuda::check(cuda::driver().device_attribute(&integrated, kIntegrated, ordinal), "cuDeviceGetAttribute");
   // Where the GPU shares the host's memory, CUDA does not count what the file cache holds and would give back.
-  return integrated != 0 ? std::max(free, available_host_memory()) : free;
+  return cuda::is_integrated() ? std::max(free, available_host_memory()) : free;
 }
 
 }  // namespace tf2trt

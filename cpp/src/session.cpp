@@ -12,14 +12,10 @@
 namespace tf2trt {
 namespace {
 
-bool is_integrated(void* cuda_context) {
-  constexpr int kIntegrated = 18;  // CU_DEVICE_ATTRIBUTE_INTEGRATED
+bool uses_mapped_memory(MemoryMode memory, void* cuda_context) {
+  if (memory != MemoryMode::kAuto) return memory == MemoryMode::kMapped;
   cuda::ContextGuard const guard(cuda_context);
-  int ordinal = 0;
-  int integrated = 0;
-  cuda::check(cuda::driver().context_device(&ordinal), "cuCtxGetDevice");
-  cuda::check(cuda::driver().device_attribute(&integrated, kIntegrated, ordinal), "cuDeviceGetAttribute");
-  return integrated != 0;
+  return cuda::is_integrated();
 }
 
 // Memory of another CUDA context cannot be read by our kernels; managed memory and that of pools belongs to none.
@@ -67,7 +63,7 @@ void TensorSlot::reserve(std::size_t size, bool mapped) {
 
 Session::State::State(Engine shared, MemoryMode memory)
     : engine(std::move(shared)),
-      mapped(memory == MemoryMode::kMapped || (memory == MemoryMode::kAuto && is_integrated(engine.cuda_context()))),
+      mapped(uses_mapped_memory(memory, engine.cuda_context())),
       context(engine.create_context()) {
   auto const& tensors = engine.tensors();
   slots.resize(tensors.size());

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-SUPPORT = Path(__file__).parent.parent / "support"
+# What several test files share is imported from there.
+sys.path.append(str(Path(__file__).parent.parent / "support"))
 
 
 @pytest.fixture(scope="session")
@@ -15,8 +16,6 @@ def fake_gpu(tmp_path_factory):
 
     The libraries are compiled here, or taken from the folder in TF2TRT_FAKE_CUDA, such as a CMake build's tests/cpp.
     """
-    if str(SUPPORT) not in sys.path:
-        sys.path.append(str(SUPPORT))
     import fake_gpu as support
 
     folder = os.environ.get("TF2TRT_FAKE_CUDA")

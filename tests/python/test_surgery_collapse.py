@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from small_graphs import FLOAT, build, node
 
 from tf2trt.errors import UsageError
 from tf2trt.surgery.collapse import Collapse, collapse, parse_collapse
 from tf2trt.surgery.plugins.lower import lower_model
 from tf2trt.surgery.runner import run_pass
-
-FLOAT = TensorProto.FLOAT
 
 
 @pytest.fixture
@@ -21,26 +19,6 @@ def rng():
     entropy = np.random.SeedSequence().entropy
     print(f"seed {entropy}")  # pytest shows it when the test fails
     return np.random.default_rng(entropy)
-
-
-def node(op, inputs, outputs, layer=None, **attributes):
-    made = helper.make_node(op, inputs, outputs, name=f"the {outputs[0]}", **attributes)
-    if layer:
-        made.metadata_props.add(key="tf2trt.layer", value=layer)
-    return made
-
-
-def build(nodes, inputs, outputs, constants=None):
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info(name, dtype, shape) for name, dtype, shape in inputs],
-        [helper.make_tensor_value_info(name, dtype, shape) for name, dtype, shape in outputs],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
-    onnx.checker.check_model(model, full_check=True)
-    return model
 
 
 def apply(model, text):

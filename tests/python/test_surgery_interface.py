@@ -6,14 +6,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
+from small_graphs import FLOAT, build, node
 
 from tf2trt.errors import UsageError
 from tf2trt.numerics import relative_error
 from tf2trt.surgery.bindings import describe
 from tf2trt.surgery.interface import Interface, apply_interface, parse_dtypes, parse_pairs
-
-FLOAT = TensorProto.FLOAT
 
 
 @pytest.fixture
@@ -21,26 +20,6 @@ def rng():
     entropy = np.random.SeedSequence().entropy
     print(f"seed {entropy}")  # pytest shows it when the test fails
     return np.random.default_rng(entropy)
-
-
-def node(op, inputs, outputs, layer=None, **attributes):
-    made = helper.make_node(op, inputs, outputs, name=f"the {outputs[0]}", **attributes)
-    if layer:
-        made.metadata_props.add(key="tf2trt.layer", value=layer)
-    return made
-
-
-def build(nodes, inputs, outputs, constants=None, opset=15):
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info(name, dtype, shape) for name, dtype, shape in inputs],
-        [helper.make_tensor_value_info(name, dtype, shape) for name, dtype, shape in outputs],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-    onnx.checker.check_model(model, full_check=True)
-    return model
 
 
 def apply(model, **changes):
