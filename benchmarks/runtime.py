@@ -6,7 +6,7 @@
 Without a MEASURE all of them, one after the other (some five minutes, and up to three more to build ResNet-50 twice):
 
     latency   ResNet-50 FP16, one image, host to host, p50: Python, Python with pinned views, C++ (tf2trt-run), and the
-              way of Polygraphy's TrtRunner (pageable copies, addresses, enqueue), in turns.
+              way of Polygraphy's TrtRunner (checks, pageable copies, addresses, enqueue), in turns.
               Bounds: Python at most 15 us over C++; Polygraphy's way at least 1.3 times as long as Python.
     call      One layer: a whole call, and its own cost, which is all that is not waiting for the GPU, in parts: checks,
               copy and launch; synchronise and fresh result; the engine's pool. Bound: 12 us.

@@ -29,7 +29,7 @@ def stream_dataset(report: Report, engines: Engines) -> None:
         shape = engine.inputs[0].shape[1:]
         images = [random_array(seed, *shape) for seed in range(DISTINCT)]
         size = images[0].nbytes
-        report.note(f"an image: {size:,} bytes; engine.map with its defaults (two batches on their way)")
+        report.note(f"an image: {size:,} bytes; engine.map with its defaults (three batches on their way)")
         for batch in BATCHES:
             context(np.stack([images[index % DISTINCT] for index in range(batch)]))
             result = context.device[engine.outputs[0].name].nbytes

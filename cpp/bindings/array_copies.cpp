@@ -1,7 +1,9 @@
 #include "array_copies.hpp"
 
-#include <cstring>
+#include <algorithm>
 #include <thread>
+
+#include "tf2trt/buffer.hpp"
 
 namespace tf2trt::bindings {
 
@@ -22,7 +24,7 @@ void run_copies(std::vector<Copy> const& copies) {
   // One core copies some 10 GB/s, less than a GPU's appetite; the work of a MiB is several times a thread's start.
   constexpr std::size_t kWorthAThread = 1U << 20U;
   auto const part = [&copies](std::size_t first, std::size_t last) {
-    for (std::size_t i = first; i < last; ++i) std::memcpy(copies[i].to, copies[i].from, copies[i].size);
+    for (std::size_t i = first; i < last; ++i) copy_for_device(copies[i].to, copies[i].from, copies[i].size);
   };
   std::size_t total = 0;
   for (auto const& copy : copies) total += copy.size;

@@ -266,7 +266,7 @@ class PythonSession {
     if (in_place_) return;
     for (std::size_t k = 0; k < inputs_.size(); ++k) {
       session_->set_device_input(inputs_[k], nullptr);
-      std::memcpy(session_->host(inputs_[k]), given_[k], session_->bytes(inputs_[k]));
+      session_->fill(inputs_[k], given_[k]);
     }
   }
 

@@ -147,6 +147,7 @@ void Session::State::set_shapes(std::vector<Shape> const& given) {
               profiles[static_cast<std::size_t>(profile)][i].min[0] > 0;
   }
   if (same) return;
+  if (std::exchange(in_flight, false)) stream.synchronize();  // filled for the old shapes and never launched
   std::vector<Shape> shapes = given;
   for (std::size_t i = 0; nothing && i < shapes.size(); ++i) {
     shapes[i][0] = profiles[static_cast<std::size_t>(profile)][i].min[0];
@@ -158,6 +159,7 @@ void Session::State::set_shapes(std::vector<Shape> const& given) {
     TensorSlot& slot = slots[inputs[i]];
     if (!slot.on_host()) context.set_input_shape(slot.info.name, shapes[i]);
     slot.shape = given[i];
+    slot.uploaded = false;
     slot.bytes = bytes_of(slot.info.dtype, element_count(slot.shape));
     if (slot.given == nullptr) slot.reserve(slot.bytes, mapped);
   }
@@ -219,12 +221,20 @@ void Session::State::forget_graph() noexcept {
   enqueued = false;
 }
 
+// After a failure: the next run must not meet copies that are still in flight.
+void Session::State::abandon() {
+  cuda::ContextGuard const guard(engine.cuda_context());
+  cuda::driver().stream_synchronize(stream.handle());
+  in_flight = false;
+  for (auto& slot : slots) slot.uploaded = false;
+  forget_graph();
+}
+
 void Session::State::queue(bool with_download) {
   void* const handle = stream.handle();
   for (std::size_t const i : inputs) {
     TensorSlot const& slot = slots[i];
-    bool const copied = slot.device && slot.given == nullptr && slot.bytes != 0;
-    if (copied) copy_to_device(*slot.device, *slot.host, slot.bytes, handle);
+    if (slot.copied() && !slot.large()) copy_to_device(*slot.device, *slot.host, slot.bytes, handle);
   }
   context.enqueue(handle);
   for (std::size_t const i : outputs) {
@@ -247,6 +257,7 @@ void Session::State::launch(bool with_download) {
   }
   if (empty) return;
   in_flight = true;
+  upload_large();
   bool const capturable = enqueued && !data_dependent && graph_problem.empty();
   if (!graph && capturable) {
     try {
@@ -330,6 +341,7 @@ void Session::set_device_input(std::size_t tensor, void* address) {
   cuda::ContextGuard const guard(state_->engine.cuda_context());
   check_owner(slot, address, state_->engine.cuda_context());
   slot.given = address;
+  slot.uploaded = false;
   if (address == nullptr) slot.reserve(slot.bytes, state_->mapped);
   if (state_->resolved) state_->tell_address(slot);
 }
@@ -339,10 +351,7 @@ void Session::launch(bool download) {
   try {
     state_->launch(download);
   } catch (...) {
-    // The next run must not meet copies that are still in flight.
-    cuda::driver().stream_synchronize(state_->stream.handle());
-    state_->in_flight = false;
-    state_->forget_graph();
+    state_->abandon();
     throw;
   }
 }

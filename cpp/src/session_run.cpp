@@ -1,4 +1,5 @@
 // Running a session on host arrays, and timing it.
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -30,6 +31,42 @@ HostTensor const& find_input(TensorInfo const& expected, std::map<std::string, H
 
 }  // namespace
 
+void Session::State::fill(TensorSlot& slot, void const* data) {
+  auto* const pinned = static_cast<std::byte*>(slot.host->data());
+  if (!slot.copied() || !slot.large()) {
+    copy_for_device(pinned, data, slot.bytes);
+    return;
+  }
+  cuda::ContextGuard const guard(engine.cuda_context());
+  in_flight = true;
+  for (std::size_t done = 0; done < slot.bytes; done += TensorSlot::kPiece) {
+    std::size_t const size = std::min(TensorSlot::kPiece, slot.bytes - done);
+    copy_for_device(pinned + done, static_cast<std::byte const*>(data) + done, size);
+    copy_to_device(*slot.device, *slot.host, size, stream.handle(), done);
+  }
+  slot.uploaded = true;
+}
+
+void Session::State::upload_large() {
+  for (std::size_t const i : inputs) {
+    TensorSlot& slot = slots[i];
+    bool const there = std::exchange(slot.uploaded, false);
+    if (!there && slot.copied() && slot.large()) {
+      copy_to_device(*slot.device, *slot.host, slot.bytes, stream.handle());
+    }
+  }
+}
+
+void Session::fill(std::size_t input, void const* data) {
+  TensorSlot& slot = state_->slots.at(input);
+  try {
+    state_->fill(slot, data);
+  } catch (...) {
+    state_->abandon();
+    throw;
+  }
+}
+
 std::map<std::string, HostTensor> Session::run(std::map<std::string, HostTensor> const& inputs) {
   State& s = *state_;
   std::vector<HostTensor const*> given;
@@ -45,7 +82,7 @@ std::map<std::string, HostTensor> Session::run(std::map<std::string, HostTensor>
   set_shapes(shapes);
   for (std::size_t k = 0; k < given.size(); ++k) {
     set_device_input(s.inputs[k], nullptr);
-    std::memcpy(host(s.inputs[k]), given[k]->data.data(), given[k]->data.size());
+    fill(s.inputs[k], given[k]->data.data());
   }
   launch();
   wait();

@@ -26,8 +26,14 @@ struct TensorSlot {
   void* told = nullptr;                  // the address that TensorRT knows
   bool data_dependent = false;           // an output whose shape TensorRT tells only when it has run
   bool has_allocator = false;
+  bool uploaded = false;  // the device's copy for the next launch is queued already
 
   [[nodiscard]] bool on_host() const noexcept { return info.on_host; }
+  // Whether the input is copied to the device for each run.
+  [[nodiscard]] bool copied() const noexcept { return device && given == nullptr && bytes != 0; }
+  // Then its copy is not in the graph: it runs while the host is still busy with the rest, or launches the graph.
+  [[nodiscard]] bool large() const noexcept { return bytes >= kPiece; }
+  static constexpr std::size_t kPiece = std::size_t{1} << 18U;
   [[nodiscard]] void* device_address() const noexcept;
   // Where TensorRT is to read or write it.
   [[nodiscard]] void* address() const noexcept;
@@ -45,7 +51,10 @@ struct Session::State {
   void resolve();
   void tell_address(TensorSlot& slot);
   void forget_graph() noexcept;
+  void abandon();
   void launch(bool with_download);
+  void fill(TensorSlot& slot, void const* data);
+  void upload_large();
   void queue(bool with_download);
   // For outputs whose shapes depend on the data: memory when TensorRT asks for it, and the copies once they are known.
   void allocate_when_asked(TensorSlot& slot);

@@ -40,8 +40,14 @@ class PinnedBuffer {
   void* device_data_ = nullptr;
 };
 
-// Asynchronous on `stream`; at most the smaller of the two sizes may be copied. Throw Error(kUsage) past it.
-void copy_to_device(DeviceBuffer const& to, PinnedBuffer const& from, std::size_t bytes, void* stream);
+// Asynchronous on `stream`; the bytes from `offset` on, at most to the end of the smaller of the two. Throw
+// Error(kUsage) past it.
+void copy_to_device(DeviceBuffer const& to, PinnedBuffer const& from, std::size_t bytes, void* stream,
+                    std::size_t offset = 0);
 void copy_to_host(PinnedBuffer const& to, DeviceBuffer const& from, std::size_t bytes, void* stream);
+
+// As std::memcpy, into memory that the GPU is going to read: what is large goes past the processor's caches, from which
+// the GPU would have to fetch it line by line.
+void copy_for_device(void* to, void const* from, std::size_t bytes) noexcept;
 
 }  // namespace tf2trt

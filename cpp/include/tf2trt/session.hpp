@@ -27,7 +27,8 @@ enum class MemoryMode {
 
 // Runs an engine on one stream, one call at a time. Memory is allocated once for each shape and only grows. The first
 // run of a shape is a plain enqueue, which TensorRT needs before it can be captured; the second is captured as a CUDA
-// graph, copies included, which is replayed until a shape or an address changes.
+// graph, copies included (but those of large inputs, which are queued before it), which is replayed until a shape or an
+// address changes.
 //
 //   Session session(engine);
 //   auto outputs = session.run(inputs);         // ordinary arrays in and out
@@ -69,6 +70,9 @@ class Session {
   // the session's own memory again. The memory must outlive the run.
   void set_device_input(std::size_t tensor, void* address);
 
+  // Copies `bytes(input)` bytes of ordinary memory into the input's pinned memory. A large one is on its way to the
+  // device piece by piece meanwhile; to change host() afterwards, call this again. Follows set_shapes.
+  void fill(std::size_t input, void const* data);
   // Queues copies and work; does not wait. `download`: outputs are copied to the host.
   void launch(bool download = true);
   // Blocks until the last launch is done.

@@ -154,7 +154,7 @@ class Engine:
         self._contexts.add(context)
         return context
 
-    def map(self, items: Iterable[Any], *, batch: Optional[int] = None, inflight: int = 2) -> Iterator[Any]:
+    def map(self, items: Iterable[Any], *, batch: Optional[int] = None, inflight: int = 3) -> Iterator[Any]:
         """Runs a dataset of any length through the engine and yields each item's result, in order.
 
         Batches are put together in pinned memory while the GPU works on the batches before, in ``inflight`` contexts;
@@ -166,7 +166,8 @@ class Engine:
                 or a mapping from name to array. The samples of one batch have one shape.
             batch: how many samples are run at once; by default as many as the engine was optimised for. The last batch
                 may be smaller.
-            inflight: how many batches are on their way at once.
+            inflight: how many batches are on their way at once: one is filled while the others are on the GPU, where
+                small batches run side by side.
 
         Yields:
             the row of the only output, or a dict of rows by output name.

@@ -1,6 +1,8 @@
 // Buffers, streams, events and the context guard, on the fake driver.
+#include <algorithm>
 #include <cstring>
 #include <thread>
+#include <vector>
 
 #include "cuda_driver.hpp"
 #include "support/cuda_calls.hpp"
@@ -40,6 +42,19 @@ TEST_F(MemoryTest, CopiesThereAndBack) {
   EXPECT_EQ(std::memcmp(to.data(), "abcd", 4), 0);
   EXPECT_EQ(fake_cuda_count("pageable_copies"), 0);
   EXPECT_TRUE(throws(ErrorKind::kUsage, {"5 bytes"}, [&] { copy_to_device(device, from, 5, stream.handle()); }));
+}
+
+TEST_F(MemoryTest, CopiesForTheDeviceWhateverSizeAndAlignment) {
+  for (std::size_t const bytes : {0U, 1U, 131'071U, 131'072U, 131'073U, 300'001U}) {
+    for (std::size_t const shift : {0U, 1U, 16U, 63U}) {
+      std::vector<char> from(bytes + shift + 1);
+      for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<char>(i * 31 % 127 + 1);
+      std::vector<char> to(bytes + 2 * 64 + 1, 0);
+      copy_for_device(to.data() + 64 - shift, from.data() + shift, bytes);
+      EXPECT_EQ(std::memcmp(to.data() + 64 - shift, from.data() + shift, bytes), 0) << bytes << ' ' << shift;
+      EXPECT_EQ(std::count(to.begin(), to.end(), 0), static_cast<std::ptrdiff_t>(to.size() - bytes));
+    }
+  }
 }
 
 TEST_F(MemoryTest, IsNeverEmpty) {

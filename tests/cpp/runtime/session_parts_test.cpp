@@ -4,6 +4,7 @@
 #include <memory>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/errors.hpp"
@@ -67,6 +68,44 @@ TEST_P(SessionPartsTest, ReplaysAGraphFromTheSecondRunOfAShape) {
   EXPECT_EQ(replayed, (std::vector<bool>{false, true, true, false, true, false}));
   EXPECT_EQ(fake_cuda_count("h2d_copies"), 6);
   EXPECT_EQ(fake_cuda_count("d2h_copies"), 6);
+}
+
+TEST_P(SessionPartsTest, SendsALargeInputAheadOfTheGraph) {
+  Session session(engine("wide shared"));
+  session.set_shapes({{1, 150'001}});
+  auto copies = [before = 0LL]() mutable {
+    auto const now = static_cast<long long>(fake_cuda_count("h2d_copies"));
+    return now - std::exchange(before, now);
+  };
+  for (float const first : {1.0F, 2.0F, 3.0F}) {
+    auto const x = counted(150'001, first);
+    session.fill(0, x.data());
+    session.launch();
+    session.wait();
+    EXPECT_EQ(read(session, 1), doubled(x));
+    EXPECT_EQ(copies(), 3);  // 600,004 bytes, 262,144 in a piece
+  }
+  EXPECT_TRUE(session.replays());
+  EXPECT_EQ(run(session, counted(150'001, 4)), doubled(counted(150'001, 4)));  // through host()
+  EXPECT_EQ(copies(), 1);
+  EXPECT_TRUE(session.replays());
+}
+
+TEST_P(SessionPartsTest, ALargeInputThatCannotBeSentLeavesNothingBehind) {
+  Session session(engine("wide shared"));
+  session.set_shapes({{1, 150'001}});
+  auto const x = counted(150'001, 1);
+  EXPECT_EQ(run(session, x), doubled(x));
+  auto const other = counted(150'001, 2);
+  fake_cuda_fail("cuMemcpyHtoDAsync_v2", 2, 1);
+  EXPECT_TRUE(throws(ErrorKind::kDevice, {"cuMemcpyHtoDAsync"}, [&] { session.fill(0, other.data()); }));
+  EXPECT_EQ(fake_cuda_count("pending"), 0);
+  session.launch();  // what host() holds: the beginning of the other array
+  session.wait();
+  EXPECT_EQ(read(session, 1).front(), 4);
+  session.fill(0, x.data());
+  session.set_shapes({{2, 150'001}});  // what was sent was for another shape
+  EXPECT_EQ(run(session, counted(300'002, 5)), doubled(counted(300'002, 5)));
 }
 
 TEST_P(SessionPartsTest, MappedMemoryNeedsNoCopies) {

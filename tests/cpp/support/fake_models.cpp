@@ -11,9 +11,10 @@ constexpr std::size_t kTebibyte = std::size_t{1} << 40;
 Model doubling(std::string const& name) {
   Model model;
   model.name = name;
-  model.tensors = {{"x", Type::kFloat, {-1, 2}, true}, {"y", Type::kFloat, {-1, 2}, false}};
-  model.profiles = {{{{"x", Range{Shape{1, 2}, Shape{4, 2}, Shape{4, 2}}}}, {}},
-                    {{{"x", Range{Shape{1, 2}, Shape{8, 2}, Shape{16, 2}}}}, {}}};
+  std::int64_t const row = name == "wide" ? 150'001 : 2;
+  model.tensors = {{"x", Type::kFloat, {-1, row}, true}, {"y", Type::kFloat, {-1, row}, false}};
+  model.profiles = {{{{"x", Range{Shape{1, row}, Shape{4, row}, Shape{4, row}}}}, {}},
+                    {{{"x", Range{Shape{1, row}, Shape{8, row}, Shape{16, row}}}}, {}}};
   if (name == "big") model.device_memory = kTebibyte;
   model.can_be_captured = name != "nocapture";
   model.is_broken = name == "broken";
@@ -43,7 +44,7 @@ std::optional<Model> find_model(std::string const& text) {
   std::string name;
   words >> name;
   Model model;
-  if (name == "double" || name == "nocapture" || name == "broken" || name == "big") {
+  if (name == "double" || name == "nocapture" || name == "broken" || name == "wide" || name == "big") {
     model = doubling(name);
   } else if (name == "static") {
     model.tensors = {{"x", Type::kFloat, {2, 3}, true},

@@ -3,6 +3,7 @@
 //   double     x float32 (-1,2) -> y = 2 x; two profiles: batch 1 to 4 (usually 4) and 1 to 16 (8)
 //   nocapture  the same, but it cannot be queued while its stream is captured
 //   broken     the same, but it cannot be queued at all
+//   wide       the same with rows of 150,001 instead of 2: an input that is sent ahead of the graph
 //   big        the same, but a context needs 1 TiB of device memory
 //   static     x float32 (2,3), z int32 (2,3) -> y = x + z float32, w = z int32
 //   batch4     x float32 (4,2) -> y = x + 1
