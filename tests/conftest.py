@@ -3,7 +3,9 @@
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -128,3 +130,26 @@ def cpp_app(run_cmake, installed_library, tmp_path_factory):
     run_cmake("-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={installed_library}", flags)
     run_cmake("--build", build)
     return build / "cpp_app"
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """A residual CNN on scikit-learn's digits: .onnx, and images and labels to train with (.images, .labels) and held
+    out (.held_images, .held_labels). TF2TRT_DIGITS names a folder with digits.onnx, made by tests/gpu/make_digits.py
+    where TensorFlow is; where it is not set the network is trained here.
+    """
+    from tf2trt.demo.train import load_digits
+
+    folder = os.environ.get("TF2TRT_DIGITS")
+    if folder is None:
+        support_folder = str(ROOT / "tests" / "support")
+        if support_folder not in sys.path:
+            sys.path.append(support_folder)
+        import digits as support
+
+        path = support.train(tmp_path_factory.mktemp("digits"))
+    else:
+        path = Path(folder) / "digits.onnx"
+        assert path.is_file(), f"TF2TRT_DIGITS: there is no {path}; make it with tests/gpu/make_digits.py"
+    images, labels, held_images, held_labels = load_digits()
+    return SimpleNamespace(onnx=path, images=images, labels=labels, held_images=held_images, held_labels=held_labels)

@@ -52,6 +52,8 @@ TF2TRT_ON_IMPL(VBuilderConfig_setProfilingVerbosity, void(Int))
 TF2TRT_ON_IMPL(VBuilderConfig_setBuilderOptimizationLevel, void(Int))
 TF2TRT_ON_IMPL(VBuilderConfig_setProgressMonitor, void(void*))
 TF2TRT_ON_IMPL(VBuilderConfig_setPreviewFeature, void(Int, bool))
+TF2TRT_ON_IMPL(VBuilderConfig_setInt8Calibrator, void(void*))
+TF2TRT_ON_IMPL(VBuilderConfig_setCalibrationProfile, bool(void const*))
 
 TF2TRT_ON_IMPL(VTimingCache_serialize, void*())
 TF2TRT_ON_IMPL(VHostMemory_data, void*())
@@ -70,8 +72,14 @@ TF2TRT_ON_IMPL(VTensor_getType, Int())
 TF2TRT_ON_IMPL(VTensor_isShapeTensor, bool())
 TF2TRT_ON_IMPL(VTensor_getDimensions, Dims64())
 
+TF2TRT_ON_IMPL(VLayer_getName, Name())
+TF2TRT_ON_IMPL(VLayer_getType, Int())
+TF2TRT_ON_IMPL(VLayer_getNbInputs, Int())
+TF2TRT_ON_IMPL(VLayer_getInput, void*(Int))
 TF2TRT_ON_IMPL(VLayer_getNbOutputs, Int())
 TF2TRT_ON_IMPL(VLayer_getOutput, void*(Int))
+TF2TRT_ON_IMPL(VLayer_setPrecision, void(Int))
+TF2TRT_ON_IMPL(VLayer_setOutputType, void(Int, Int))
 
 TF2TRT_ON_IMPL(VRuntime_setEngineHostCodeAllowed, void(bool))
 

@@ -3,39 +3,55 @@
 #include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
-#include <array>
-
 #include "bindings.hpp"
+#include "calibration.hpp"
 #include "tf2trt/error.hpp"
 #include "tf2trt/support.hpp"
 
 namespace tf2trt::bindings {
 namespace {
 
-constexpr std::array<std::pair<char const*, Precision>, 4> kPrecisions = {
-    {{"fp32", Precision::kFp32}, {"tf32", Precision::kTf32}, {"fp16", Precision::kFp16}, {"bf16", Precision::kBf16}}};
+// With the Python object that calibrates, or None.
+struct Options : BuilderOptions {
+  py::object calibrator = py::none();
+};
 
-std::string precision_name(BuilderOptions const& options) {
-  for (auto const& [name, precision] : kPrecisions) {
-    if (precision == options.precision) return name;
+Precision precision_of(std::string const& wanted) {
+  for (Precision const precision : {Precision::kFp32, Precision::kTf32, Precision::kFp16, Precision::kBf16,
+                                    Precision::kInt8, Precision::kInt8Fp16}) {
+    if (wanted == name_of(precision)) return precision;
   }
-  return "";
+  throw Error(ErrorKind::kUsage, "precision", {wanted, "fp32, tf32, fp16, bf16, int8 or int8+fp16", ""});
 }
 
-void set_precision(BuilderOptions& options, std::string const& wanted) {
-  for (auto const& [name, precision] : kPrecisions) {
-    if (wanted == name) {
-      options.precision = precision;
-      return;
-    }
-  }
-  throw Error(ErrorKind::kUsage, "precision", {wanted, "fp32, tf32, fp16 or bf16", ""});
+using NamePair = std::pair<std::string, std::string>;
+
+std::vector<NamePair> get_layer_precision(Options const& options) {
+  std::vector<NamePair> result;
+  result.reserve(options.layer_precision.size());
+  for (auto const& [pattern, precision] : options.layer_precision) result.emplace_back(pattern, name_of(precision));
+  return result;
 }
+
+void set_layer_precision(Options& options, std::vector<NamePair> const& wanted) {
+  std::vector<LayerPrecision> list;
+  list.reserve(wanted.size());
+  for (auto const& [pattern, precision] : wanted) list.push_back({pattern, precision_of(precision)});
+  options.layer_precision = std::move(list);
+}
+
+py::dict layer_precisions(BuildResult const& result) {
+  py::dict named;
+  for (auto const& [layer, precision] : result.layer_precisions) named[py::str(layer)] = name_of(precision);
+  return named;
+}
+
+py::bytes to_bytes(std::vector<char> const& bytes) { return {bytes.data(), bytes.size()}; }
 
 using RangeTuple = std::tuple<Shape, Shape, Shape>;
 using ProfileDict = std::map<std::string, RangeTuple>;
 
-std::vector<ProfileDict> get_profiles(BuilderOptions const& options) {
+std::vector<ProfileDict> get_profiles(Options const& options) {
   std::vector<ProfileDict> profiles;
   for (auto const& profile : options.profiles) {
     ProfileDict dict;
@@ -45,7 +61,7 @@ std::vector<ProfileDict> get_profiles(BuilderOptions const& options) {
   return profiles;
 }
 
-void set_profiles(BuilderOptions& options, std::vector<ProfileDict> const& profiles) {
+void set_profiles(Options& options, std::vector<ProfileDict> const& profiles) {
   options.profiles.clear();
   for (auto const& dict : profiles) {
     Profile profile;
@@ -56,8 +72,18 @@ void set_profiles(BuilderOptions& options, std::vector<ProfileDict> const& profi
   }
 }
 
-BuildResult build_released(Library const& library, std::string const& path, BuilderOptions const& options,
+std::vector<NamePair> names_and_types(std::vector<std::pair<std::string, DType>> const& tensors) {
+  std::vector<NamePair> result;
+  result.reserve(tensors.size());
+  for (auto const& [name, dtype] : tensors) result.emplace_back(name, name_of(dtype));
+  return result;
+}
+
+BuildResult build_released(Library const& library, std::string const& path, Options const& given,
                            Progress const& progress) {
+  PythonCalibrator calibrator(given.calibrator);
+  BuilderOptions options = given;
+  if (!given.calibrator.is_none()) options.calibration = calibrator.calibration();
   // pybind11 takes the GIL again whenever `progress` is called.
   py::gil_scoped_release const release;
   return build(library, path, options, progress);
@@ -74,21 +100,30 @@ void bind_builder(py::module_& module) {
       .def_readonly("is_shape", &TensorInfo::is_shape)
       .def_readonly("on_host", &TensorInfo::on_host);
 
-  py::class_<BuilderOptions>(module, "BuilderOptions")
+  py::class_<Options>(module, "BuilderOptions")
       .def(py::init<>())
-      .def_property("precision", &precision_name, &set_precision)
-      .def_readwrite("workspace", &BuilderOptions::workspace)
-      .def_readwrite("version_compatible", &BuilderOptions::version_compatible)
-      .def_readwrite("optimization_level", &BuilderOptions::optimization_level)
-      .def_readwrite("plugin_libraries", &BuilderOptions::plugin_libraries)
       .def_property(
-          "timing_cache",
-          [](BuilderOptions const& self) { return py::bytes(self.timing_cache.data(), self.timing_cache.size()); },
-          [](BuilderOptions& self, py::bytes const& bytes) {
+          "precision", [](Options const& self) { return name_of(self.precision); },
+          [](Options& self, std::string const& wanted) { self.precision = precision_of(wanted); })
+      .def_property("layer_precision", &get_layer_precision, &set_layer_precision)
+      .def_readwrite("calibrator", &Options::calibrator)
+      .def_readwrite("workspace", &Options::workspace)
+      .def_readwrite("version_compatible", &Options::version_compatible)
+      .def_readwrite("optimization_level", &Options::optimization_level)
+      .def_readwrite("plugin_libraries", &Options::plugin_libraries)
+      .def_property(
+          "timing_cache", [](Options const& self) { return to_bytes(self.timing_cache); },
+          [](Options& self, py::bytes const& bytes) {
             auto const text = static_cast<std::string_view>(bytes);
             self.timing_cache.assign(text.begin(), text.end());
           })
       .def_property("profiles", &get_profiles, &set_profiles);
+
+  py::class_<NetworkLayer>(module, "NetworkLayer")
+      .def_readonly("name", &NetworkLayer::name)
+      .def_readonly("kind", &NetworkLayer::kind)
+      .def_property_readonly("inputs", [](NetworkLayer const& self) { return names_and_types(self.inputs); })
+      .def_property_readonly("outputs", [](NetworkLayer const& self) { return names_and_types(self.outputs); });
 
   py::class_<BuildResult>(module, "BuildResult", py::buffer_protocol())
       .def_buffer([](BuildResult const& self) {
@@ -99,10 +134,12 @@ void bind_builder(py::module_& module) {
       .def_readonly("inputs", &BuildResult::inputs)
       .def_readonly("outputs", &BuildResult::outputs)
       .def_readonly("layer_types", &BuildResult::layer_types)
+      .def_readonly("network_layers", &BuildResult::network_layers)
       .def_readonly("plugin_libraries", &BuildResult::plugin_libraries)
-      .def_property_readonly(
-          "timing_cache",
-          [](BuildResult const& self) { return py::bytes(self.timing_cache.data(), self.timing_cache.size()); })
+      .def_property_readonly("timing_cache", [](BuildResult const& self) { return to_bytes(self.timing_cache); })
+      .def_property_readonly("calibration_cache",
+                             [](BuildResult const& self) { return to_bytes(self.calibration_cache); })
+      .def_property_readonly("layer_precisions", &layer_precisions)
       .def_property_readonly("log",
                              [](BuildResult const& self) {
                                py::list lines;

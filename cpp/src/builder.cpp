@@ -5,7 +5,10 @@
 #include "abi/call.hpp"
 #include "abi/object.hpp"
 #include "abi/shared_object.hpp"
+#include "builder_precision.hpp"
 #include "builder_profiles.hpp"
+#include "calibrator.hpp"
+#include "layer_precision.hpp"
 #include "library_state.hpp"
 #include "parser.hpp"
 #include "plugins.hpp"
@@ -35,24 +38,6 @@ abi::Owned create(void* object, char const* what) {
   return abi::Owned(object);
 }
 
-void set_precision(Library::State const& library, void* config, Precision precision) {
-  abi::Api const& api = library.api;
-  auto const set = [&](Value flag) { call<Method::VBuilderConfig_setFlag>(api, config, api.value(flag)); };
-  // TF32 is on by default. The flag is there in every generation, strongly typed networks included.
-  if (precision == Precision::kFp32) {
-    call<Method::VBuilderConfig_clearFlag>(api, config, api.value(Value::BuilderFlag_kTF32));
-  }
-  if (api.generation() >= 11) return;  // the graph's own types decide
-  if (precision == Precision::kFp16) set(Value::BuilderFlag_kFP16);
-  if (precision == Precision::kBf16) {
-    if (!api.has(Value::BuilderFlag_kBF16)) {
-      throw Error(ErrorKind::kUsage, "precision bf16: this TensorRT has none",
-                  {"TensorRT " + std::to_string(library.version.major), "TensorRT 10 or later", "use fp16"});
-    }
-    set(Value::BuilderFlag_kBF16);
-  }
-}
-
 // TensorRT 8 counts on cuBLAS and cuDNN, whose wheels are larger than itself; it builds with its own kernels where they
 // cannot be loaded, but only when told not to use them.
 void set_tactic_sources(abi::Api const& api, void* config) {
@@ -79,9 +64,9 @@ void set_tactic_sources(abi::Api const& api, void* config) {
   call<Method::VBuilderConfig_setTacticSources>(api, config, mask);
 }
 
-void configure(Library::State const& library, void* config, BuilderOptions const& options) {
+void configure(Library::State const& library, void* config, BuilderOptions const& options, bool scales) {
   abi::Api const& api = library.api;
-  set_precision(library, config, options.precision);
+  detail::set_precision_flags(api, config, options, scales);
   set_tactic_sources(api, config);
   if (options.workspace > 0) {
     call<Method::VBuilderConfig_setMemoryPoolLimit>(api, config, api.value(Value::MemoryPoolType_kWORKSPACE),
@@ -139,6 +124,7 @@ BuildResult build(Library const& library, std::string const& onnx_path, BuilderO
   auto const start = std::chrono::steady_clock::now();
   Library::State const& state = library.state();
   abi::Api const& api = state.api;
+  detail::check_precision(library, options);
   LogCapture const log;
   // Deleted in the opposite order: TensorRT wants the builder to go last.
   abi::Owned const builder = state.make_builder();
@@ -148,18 +134,25 @@ BuildResult build(Library const& library, std::string const& onnx_path, BuilderO
   abi::Owned const parser = detail::parse_onnx(state, network.get(), onnx_path, nodes);
   auto const inputs = detail::network_inputs(api, network.get());
   detail::check_profiles(api, inputs, options.profiles);
+  bool const scales = detail::check_scales(api, network.get(), options);
+  auto layer_precisions = detail::set_layer_precisions(api, network.get(), options.layer_precision);
+  // Before the config, which points to both.
+  detail::ProgressReport report(progress);
+  std::optional<detail::Calibrator> calibrator;
+  if (options.calibration) calibrator.emplace(api, *options.calibration, inputs, report);
 
   abi::Owned const config = create(call<Method::VBuilder_createBuilderConfig>(api, builder.get()), "IBuilderConfig");
-  configure(state, config.get(), options);
+  configure(state, config.get(), options, scales);
   detail::add_profiles(api, builder.get(), config.get(), inputs,
                        detail::needed_profiles(api, network.get(), inputs, options.profiles));
   abi::Owned const cache = attach_timing_cache(api, config.get(), options.timing_cache);
-  detail::ProgressReport report(progress);
-  report.attach(api, config.get());
+  report.attach(api, config.get(), calibrator.has_value());
+  if (calibrator) calibrator->attach(builder.get(), config.get(), options.profiles);
 
   auto memory = std::make_shared<BuildResult::Memory>();
   memory->plan =
       abi::Owned(call<Method::VBuilder_buildSerializedNetwork>(api, builder.get(), network.get(), config.get()));
+  if (calibrator) calibrator->rethrow();
   report.rethrow();
   if (!memory->plan || report.stopped()) {
     throw Error(ErrorKind::kBuild, report.stopped() ? "the build was stopped"
@@ -172,8 +165,11 @@ BuildResult build(Library const& library, std::string const& onnx_path, BuilderO
   result.inputs = inputs;
   result.outputs = detail::network_outputs(api, network.get());
   result.layer_types = detail::network_layer_types(api, network.get());
+  result.network_layers = detail::network_layers(api, network.get());
   result.plugin_libraries = plugins;
   if (cache) result.timing_cache = serialize_timing_cache(api, config.get());
+  if (calibrator) result.calibration_cache = calibrator->take_cache();
+  result.layer_precisions = std::move(layer_precisions);
   result.log = log.lines();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;

@@ -136,4 +136,18 @@ void add_profiles(abi::Api const& api, void* builder, void* config, std::vector<
   }
 }
 
+void set_calibration_profile(abi::Api const& api, void* builder, void* config, std::vector<TensorInfo> const& inputs,
+                             std::map<std::string, Shape> const& shapes) {
+  void* handle = call<Method::VBuilder_createOptimizationProfile>(api, builder);
+  for (auto const& input : inputs) {
+    Shape const& shape = shapes.at(input.name);
+    if (set_range(api, handle, input, {shape, shape, shape})) continue;
+    throw Error(ErrorKind::kUsage, "calibration: TensorRT refuses the shape of input \"" + input.name + "\"",
+                {to_string(shape), to_string(input.shape), ""});
+  }
+  if (!call<Method::VBuilderConfig_setCalibrationProfile>(api, config, static_cast<void const*>(handle))) {
+    throw Error(ErrorKind::kUsage, "calibration: TensorRT refuses the shapes of the calibration data");
+  }
+}
+
 }  // namespace tf2trt::detail

@@ -1,6 +1,8 @@
 // Optimisation profiles: what the inputs of a parsed network allow, and how the builder is told.
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "abi/slots.hpp"
@@ -19,5 +21,9 @@ std::vector<Profile> needed_profiles(abi::Api const& api, void* network, std::ve
 // Throws Error(kUsage) where TensorRT refuses one.
 void add_profiles(abi::Api const& api, void* builder, void* config, std::vector<TensorInfo> const& inputs,
                   std::vector<Profile> const& profiles);
+
+// The shapes that INT8 calibration runs with: one for each input. Throws Error(kUsage) where TensorRT refuses them.
+void set_calibration_profile(abi::Api const& api, void* builder, void* config, std::vector<TensorInfo> const& inputs,
+                             std::map<std::string, Shape> const& shapes);
 
 }  // namespace tf2trt::detail

@@ -63,6 +63,32 @@ TensorInfo describe_tensor(abi::Api const& api, void* tensor, bool is_input) {
   return info;
 }
 
+std::string layer_kind(abi::Api const& api, std::int32_t type) {
+  constexpr std::pair<abi::Value, char const*> kKinds[] = {
+      {abi::Value::LayerType_kCONVOLUTION, "convolution"},
+      {abi::Value::LayerType_kDECONVOLUTION, "deconvolution"},
+      {abi::Value::LayerType_kFULLY_CONNECTED, "fully_connected"},
+      {abi::Value::LayerType_kMATRIX_MULTIPLY, "matrix_multiply"},
+      {abi::Value::LayerType_kEINSUM, "einsum"},
+      {abi::Value::LayerType_kRNN_V2, "rnn"},
+      {abi::Value::LayerType_kCONSTANT, "constant"},
+      {abi::Value::LayerType_kSHUFFLE, "shuffle"},
+      {abi::Value::LayerType_kIDENTITY, "identity"},
+      {abi::Value::LayerType_kCAST, "cast"},
+      {abi::Value::LayerType_kQUANTIZE, "quantize"},
+      {abi::Value::LayerType_kDEQUANTIZE, "dequantize"},
+  };
+  for (auto const& [value, kind] : kKinds) {
+    if (api.has(value) && api.value(value) == type) return kind;
+  }
+  return "other";
+}
+
+std::pair<std::string, DType> name_and_type(abi::Api const& api, void* tensor) {
+  if (tensor == nullptr) return {};
+  return {call<Method::VTensor_getName>(api, tensor), to_dtype(api, call<Method::VTensor_getType>(api, tensor))};
+}
+
 }  // namespace
 
 abi::Owned make_network(abi::Api const& api, void* builder) {
@@ -149,6 +175,24 @@ std::map<std::string, int> network_layer_types(abi::Api const& api, void* networ
     if (output != nullptr) ++types[name_of(to_dtype(api, call<Method::VTensor_getType>(api, output)))];
   }
   return types;
+}
+
+std::vector<NetworkLayer> network_layers(abi::Api const& api, void* network) {
+  int const count = call<Method::VNetworkDefinition_getNbLayers>(api, network);
+  std::vector<NetworkLayer> layers(static_cast<std::size_t>(count));
+  for (int i = 0; i < count; ++i) {
+    void* layer = call<Method::VNetworkDefinition_getLayer>(api, network, i);
+    auto& [name, kind, inputs, outputs] = layers[static_cast<std::size_t>(i)];
+    name = call<Method::VLayer_getName>(api, layer);
+    kind = layer_kind(api, call<Method::VLayer_getType>(api, layer));
+    inputs.resize(static_cast<std::size_t>(call<Method::VLayer_getNbInputs>(api, layer)));
+    outputs.resize(static_cast<std::size_t>(call<Method::VLayer_getNbOutputs>(api, layer)));
+    std::int32_t index = 0;
+    for (auto& input : inputs) input = name_and_type(api, call<Method::VLayer_getInput>(api, layer, index++));
+    index = 0;
+    for (auto& output : outputs) output = name_and_type(api, call<Method::VLayer_getOutput>(api, layer, index++));
+  }
+  return layers;
 }
 
 }  // namespace tf2trt::detail

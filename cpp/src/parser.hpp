@@ -7,6 +7,7 @@
 
 #include "abi/object.hpp"
 #include "library_state.hpp"
+#include "tf2trt/builder.hpp"
 #include "tf2trt/onnx.hpp"
 #include "tf2trt/tensor.hpp"
 
@@ -34,5 +35,6 @@ std::vector<TensorInfo> network_outputs(abi::Api const& api, void* network);
 bool has_data_dependent_shapes(abi::Api const& api, void* network);
 // How many layers give each type.
 std::map<std::string, int> network_layer_types(abi::Api const& api, void* network);
+std::vector<NetworkLayer> network_layers(abi::Api const& api, void* network);
 
 }  // namespace tf2trt::detail

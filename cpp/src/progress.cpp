@@ -4,8 +4,8 @@
 
 namespace tf2trt::detail {
 
-void ProgressReport::attach(abi::Api const& api, void* config) {
-  if (!*progress_ || !api.has(abi::Method::VBuilderConfig_setProgressMonitor)) return;
+void ProgressReport::attach(abi::Api const& api, void* config, bool always) {
+  if ((!*progress_ && !always) || !api.has(abi::Method::VBuilderConfig_setProgressMonitor)) return;
   abi::call<abi::Method::VBuilderConfig_setProgressMonitor>(api, config, static_cast<void*>(&monitor_));
 }
 
@@ -22,7 +22,7 @@ bool ProgressReport::report(std::string const& phase, int step) noexcept {
       known = phases_[phase];
     }
     // Outside the lock: the listener may take locks of its own, such as Python's.
-    if (!(*progress_)(phase, known.parent, step, known.steps)) stopped_ = true;
+    if (*progress_ && !(*progress_)(phase, known.parent, step, known.steps)) stopped_ = true;
   } catch (...) {
     std::scoped_lock const lock(mutex_);
     if (!thrown_) thrown_ = std::current_exception();

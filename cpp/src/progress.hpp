@@ -17,8 +17,11 @@ class ProgressReport final : public abi::ProgressSink {
  public:
   explicit ProgressReport(Progress const& progress) : progress_(&progress), monitor_(*this) {}
 
-  // Does nothing where nobody listens or this version reports no progress.
-  void attach(abi::Api const& api, void* config);
+  // Does nothing where this version reports no progress, and where nobody listens unless `always` says that stop() may
+  // be called.
+  void attach(abi::Api const& api, void* config, bool always = false);
+  // Makes TensorRT stop at its next step.
+  void stop() noexcept { stopped_ = true; }
   [[nodiscard]] bool stopped() const noexcept { return stopped_; }
   // Throws what the listener threw, if it did.
   void rethrow() const;

@@ -4,7 +4,7 @@ Errors are the classes of :mod:`tf2trt.errors`. Stream and address arguments are
 ``CUdeviceptr``), as pycuda's ``Stream.handle`` and ``int(DeviceAllocation)`` give them.
 """
 
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 __version__: str
 
@@ -92,12 +92,46 @@ class TensorInfo:
     @property
     def on_host(self) -> bool: ...
 
+class _Calibrator(Protocol):
+    """What TensorRT 8 and 10 calibrate INT8 with, in ``BuilderOptions.calibrator``.
+
+    ``method`` is ``"entropy"``, ``"minmax"`` or ``"percentile"``, which alone reads ``quantile`` (over 0, up to 1).
+    ``cache`` is what an earlier calibration left, ``b""`` where there is none; where TensorRT takes it, it asks for no
+    batch. ``next`` gives a C-contiguous array in host memory for every input of the network, None at the end; it is
+    called once before the build where there is no cache. All batches have the same shapes, which the network calibrates
+    with; where there is a cache they are those of the first profile (opt). What it raises stops the build and comes out
+    of :func:`build` as it is: at once on TensorRT 10, at the end of its build on 8, before it where it is the first
+    batch. Batches that do not fit the inputs, and no batch at all, raise InputError.
+
+    A method ``save``, which it need not have, is called with the bytes of TensorRT's cache as soon as they are there,
+    long before the build is over; what it raises comes out as well.
+    """
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def cache(self) -> bytes: ...
+    @property
+    def quantile(self) -> float: ...
+    def next(self) -> Optional[Mapping[str, Any]]: ...
+
 class BuilderOptions:
     """Plain values; see :class:`tf2trt.build.BuildOptions` for their meaning. A profile maps input names to
-    (min, opt, max)."""
+    (min, opt, max).
+
+    ``precision`` is ``"fp32"``, ``"tf32"``, ``"fp16"``, ``"bf16"``, ``"int8"`` or ``"int8+fp16"``. ``layer_precision``
+    has pairs of a pattern (as :mod:`fnmatch`'s, or a whole name) for the names of the parsed network's layers, and
+    ``"fp32"``, ``"fp16"``, ``"bf16"`` or ``"int8"``, as far as ``precision`` allows it; the last that matches counts.
+    That and ``calibrator`` are for TensorRT 8 and 10: elsewhere, and in combinations that cannot work, :func:`build`
+    raises UsageError.
+    """
 
     def __init__(self) -> None: ...
     precision: str
+    layer_precision: List[Tuple[str, str]]
+    calibrator: Optional[_Calibrator]
     workspace: int
     version_compatible: bool
     optimization_level: Optional[int]
@@ -105,8 +139,25 @@ class BuilderOptions:
     plugin_libraries: List[str]
     profiles: List[Dict[str, Tuple[Tuple[int, ...], Tuple[int, ...], Tuple[int, ...]]]]
 
+class NetworkLayer:
+    """A layer of the parsed network; ``kind`` is ``"convolution"``, ``"matrix_multiply"``, ... or ``"other"``; inputs
+    and outputs are (tensor name, dtype)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def inputs(self) -> List[Tuple[str, str]]: ...
+    @property
+    def outputs(self) -> List[Tuple[str, str]]: ...
+
 class BuildResult:
-    """A built plan. ``plan`` is a read-only view of TensorRT's own memory, and keeps it alive."""
+    """A built plan. ``plan`` is a read-only view of TensorRT's own memory, and keeps it alive.
+
+    ``calibration_cache`` is what the calibrator was given to keep, ``b""`` where nothing; ``layer_precisions`` has the
+    layers whose types were set, those of ``BuilderOptions.layer_precision`` that compute in floating point.
+    """
 
     def __buffer__(self, flags: int, /) -> memoryview: ...
     @property
@@ -118,9 +169,15 @@ class BuildResult:
     @property
     def layer_types(self) -> Dict[str, int]: ...
     @property
+    def network_layers(self) -> List[NetworkLayer]: ...
+    @property
     def plugin_libraries(self) -> List[str]: ...
     @property
     def timing_cache(self) -> bytes: ...
+    @property
+    def calibration_cache(self) -> bytes: ...
+    @property
+    def layer_precisions(self) -> Dict[str, str]: ...
     @property
     def log(self) -> List[str]: ...
     @property

@@ -5,18 +5,26 @@ Not called convert.py: a module of that name would take the place of the functio
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
 
 from tf2trt import _native, libraries
 from tf2trt.build import BuildOptions, BuildReport, Progress, build_engine
+from tf2trt.build.hardware import check_hardware
+from tf2trt.build.onnx_inputs import read_onnx_types
 from tf2trt.errors import DeviceError, OnnxError, PluginError
 from tf2trt.files import check_writable
+from tf2trt.numerics import random_inputs
+from tf2trt.precisions import Rules
 from tf2trt.preparation import StageProgress, lowered_copy, prepare, why_no_plugins
+from tf2trt.specs import TensorSpec
 
 if TYPE_CHECKING:
     from tf2trt.build import SupportReport
@@ -30,6 +38,12 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 # LeakyRelu is better off as TensorRT's own activation, which fuses with the convolution before it.
 _DEFAULT_PLUGINS = ("l2_normalize",)
+
+_WARMUP, _PROFILES = 3, 5  # runs before the layers are timed, and while they are
+
+# On random inputs INT8's error says nothing about accuracy, only whether something broke: an error as large as the
+# result itself. `tf2trt verify` judges it on real data.
+_INT8_TOLERANCE = 1.0
 
 # What TensorRT-RTX 1.7 builds for ahead of time, and so where such a plan runs.
 _RTX_TARGETS = ((8, 0), (8, 6), (8, 9), (12, 0))
@@ -108,6 +122,9 @@ def convert(
     check_plugin_names(plugins or ())
     if library is None:
         library = libraries.find(need_builder=True)  # before the export, which takes longer
+    if not options.allow_fallback:
+        with contextlib.suppress(DeviceError):
+            check_hardware(options.precision, options.layer_precision, _native.device())
     no_plugins = why_no_plugins(library)
     if plugins and no_plugins:
         raise PluginError(no_plugins, received=f"plugins {', '.join(plugins)}", hint="leave the plugins out")
@@ -157,24 +174,73 @@ def build_for(
     """:func:`tf2trt.build.build_engine`, after what the graph needs for this TensorRT.
 
     A copy of the graph is made where plugins have to be replaced by standard operators, because TensorRT takes none or
-    tf2trt's plugin library is not here (``BuildReport.lowered`` names them), and where FP16 was asked for and TensorRT
-    takes its types from the graph (11 and RTX). Both need the extra ``export``.
+    tf2trt's plugin library is not here (``BuildReport.lowered`` names them), where TensorRT takes its types from the
+    graph (11 and RTX) and FP16, BF16 or the precision of single layers was asked for, and where a layer that has INT8
+    scales is to be something else. All need the extra ``export``. Where the engine can be run here, the sidecar has the
+    times of its layers.
     """
     if library is None:
         library = libraries.find(need_builder=True)
     source = Path(onnx)
     with tempfile.TemporaryDirectory(prefix="tf2trt-") as folder:
         built_from, lowered = lowered_copy(source, folder, library)
-        if options.precision == "fp16" and library.strongly_typed:
-            from tf2trt.surgery import to_fp16
+        wish = _graph_types(source, options, library)
+        if wish is not None:
+            from tf2trt.surgery import set_precision
 
-            if not source.is_file():
-                raise OnnxError(f"there is no ONNX file at {source}", hint="check the path")
             copy = Path(folder, source.name)
-            to_fp16(built_from, copy)
+            set_precision(built_from, copy, *wish)
             built_from = copy
-        report = build_engine(built_from, output, options, library=library, progress=progress)
-    return dataclasses.replace(report, lowered=lowered)
+        timer = None if why_not_run(library) else partial(_time_layers, options)
+        report = build_engine(built_from, output, options, library=library, progress=progress, timer=timer)
+    return replace(report, lowered=lowered)
+
+
+def _graph_types(onnx: Path, options: BuildOptions, library: _native.Library) -> Optional[Tuple[str, Rules]]:
+    """The precision and the rules to write into the graph for this TensorRT; None where it can be built as it is.
+
+    Where TensorRT chooses types, a quantised layer is INT8 whatever is asked of it, since its Q/DQ nodes are there.
+    They are taken out, and the rule itself is TensorRT's to keep.
+
+    Raises:
+        OnnxError: there is no such file, or it is damaged.
+    """
+    if library.strongly_typed:
+        if options.layer_precision or set(options.precision.split("+")) & {"fp16", "bf16"}:
+            if not onnx.is_file():
+                raise OnnxError(f"there is no ONNX file at {onnx}", hint="check the path")
+            return options.precision, options.layer_precision
+        return None
+    if options.layer_precision and read_onnx_types(onnx):
+        return "int8", tuple((name, kind if kind == "int8" else "fp32") for name, kind in options.layer_precision)
+    return None
+
+
+def _time_layers(options: BuildOptions, library: _native.Library, plan: Any) -> List[Tuple[str, float]]:
+    """Each layer's time in milliseconds, the least of a few runs on random inputs of the shapes to tune for."""
+    from tf2trt.runtime import Engine
+
+    with tempfile.TemporaryDirectory(prefix="tf2trt-") as folder:
+        path = Path(folder, "timed.engine")
+        path.write_bytes(plan)
+        with Engine.load(path, library=library, plugin_libraries=options.plugin_libraries) as engine:
+            context = engine.context()
+            inputs = _usual_inputs(engine.inputs, options)
+            for _ in range(_WARMUP):
+                context(inputs)
+            runs = [context.profile() for _ in range(_PROFILES)]
+    return [(name, min(run[place][1] for run in runs)) for place, (name, _) in enumerate(runs[0])]
+
+
+def _usual_inputs(specs: Sequence[TensorSpec], options: BuildOptions) -> Dict[str, Any]:
+    """Random inputs of the shapes to tune for; of shape tensors the values to tune for."""
+    profile = options.profiles[0] if options.profiles else {}
+    shaped = [replace(spec, shape=profile[spec.name].opt) if -1 in spec.shape else spec for spec in specs]
+    inputs = random_inputs(shaped, seed=0)
+    for spec in specs:
+        if spec.name in profile and -1 not in spec.shape and spec.dtype in ("int32", "int64"):
+            inputs[spec.name] = np.array(profile[spec.name].opt, spec.dtype).reshape(spec.shape)
+    return inputs
 
 
 def why_not_run(library: _native.Library) -> Optional[str]:
@@ -194,7 +260,8 @@ def _verify(onnx: Path, engine: Path, options: BuildOptions) -> VerifyReport:
     from tf2trt.verify import verify_engine
 
     with Engine.load(engine, plugin_libraries=options.plugin_libraries) as loaded:
-        report = verify_engine(onnx, loaded, batch=_batch(options), tolerance=options.precision)
+        tolerance = _INT8_TOLERANCE if "int8" in options.precision else options.precision
+        report = verify_engine(onnx, loaded, batch=_batch(options), tolerance=tolerance)
     report.raise_if_failed()
     return report
 

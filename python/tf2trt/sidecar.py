@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple,
 
 from tf2trt.errors import EngineDeviceError, EngineError, EngineVersionError, PluginError
 from tf2trt.files import atomic_write
+from tf2trt.precisions import PrecisionProof
 from tf2trt.specs import ShapeRange, TensorSpec
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class Sidecar:
     ``device_name`` and ``compute_capability`` are None where TensorRT-RTX built ahead of time without a GPU.
     ``precision_found`` counts the layers by output type, such as ``{"float16": 12, "float32": 2}``.
     ``plugins`` holds, for each plugin library that was loaded for the build, its ``file`` name and ``sha256``.
-    ``created`` is UTC in ISO 8601; ``seconds`` is the time that building took.
+    ``created`` is UTC in ISO 8601; ``seconds`` is the time that building took. ``layer_precision`` is what was asked of
+    single layers. ``proof`` says what each layer computes in; None in sidecars of before it was known.
     """
 
     tf2trt: str
@@ -88,12 +90,19 @@ class Sidecar:
     plan_bytes: int
     seconds: float
     created: str
+    layer_precision: Tuple[Tuple[str, str], ...] = ()
+    proof: Optional[PrecisionProof] = None
 
     def to_json(self) -> Dict[str, Any]:
         """The file's content as plain values."""
         device = None
         if self.device_name is not None and self.compute_capability is not None:
             device = {"name": self.device_name, "compute_capability": "{}.{}".format(*self.compute_capability)}
+        precision: Dict[str, Any] = {"asked": self.precision_asked, "found": dict(self.precision_found)}
+        if self.layer_precision:
+            precision["asked_of_layers"] = [list(rule) for rule in self.layer_precision]
+        if self.proof is not None:
+            precision["proof"] = self.proof.to_json()
         return {
             "format": FORMAT,
             "tf2trt": self.tf2trt,
@@ -107,7 +116,7 @@ class Sidecar:
             "inputs": [spec.to_json() for spec in self.inputs],
             "outputs": [spec.to_json() for spec in self.outputs],
             "profiles": [{name: _range_to_json(shapes) for name, shapes in entry.items()} for entry in self.profiles],
-            "precision": {"asked": self.precision_asked, "found": dict(self.precision_found)},
+            "precision": precision,
             "plugins": [dict(plugin) for plugin in self.plugins],
             "onnx": {"file": self.onnx_file, "sha256": self.onnx_sha256},
             "plan": {"sha256": self.plan_sha256, "bytes": self.plan_bytes},
@@ -145,6 +154,8 @@ class Sidecar:
             plan_bytes=int(value["plan"]["bytes"]),
             seconds=float(value["seconds"]),
             created=str(value["created"]),
+            layer_precision=tuple((str(pattern), str(kind)) for pattern, kind in precision.get("asked_of_layers", ())),
+            proof=PrecisionProof.from_json(precision["proof"]) if "proof" in precision else None,
         )
 
     def write(self, engine: PathLike) -> None:

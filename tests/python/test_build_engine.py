@@ -49,6 +49,8 @@ def core(monkeypatch):
     """The core's builder: records its arguments and gives a fixed plan back."""
     state = SimpleNamespace(built=[], layer_types={"float32": 3}, timing_cache=b"timings", formats=["FP32"] * 3)
     state.plugin_libraries = []
+    state.network_layers = []
+    state.capability = (9, 0)
 
     def build(library, path, options, progress=None):
         state.built.append(SimpleNamespace(library=library, path=path, options=options, progress=progress))
@@ -58,6 +60,7 @@ def core(monkeypatch):
             inputs=tensors[:1],
             outputs=tensors[1:],
             layer_types=state.layer_types,
+            network_layers=state.network_layers,
             timing_cache=state.timing_cache,
             plugin_libraries=state.plugin_libraries,
             log=["a warning"],
@@ -68,11 +71,14 @@ def core(monkeypatch):
         return json.dumps({"Layers": [{"Outputs": [{"Format/Datatype": text}]} for text in state.formats]})
 
     engine = SimpleNamespace(deserialize=lambda library, plan: SimpleNamespace(information=information))
-    gpu = SimpleNamespace(name="NVIDIA H200", compute_capability=(9, 0))
+
+    def device(ordinal=0):
+        return SimpleNamespace(name="NVIDIA H200", compute_capability=state.capability)
+
     monkeypatch.setattr(_native, "build", build, raising=False)
     monkeypatch.setattr(_native, "BuilderOptions", SimpleNamespace, raising=False)
     monkeypatch.setattr(_native, "Engine", engine)
-    monkeypatch.setattr(_native, "device", lambda ordinal=0: gpu)
+    monkeypatch.setattr(_native, "device", device)
     return state
 
 
@@ -195,7 +201,7 @@ def test_where_types_are_the_graphs_own_a_precision_it_lacks_is_an_error(model, 
     with pytest.raises(BuildError) as caught:
         build_engine(model, tmp_path / "m.engine", options, library=library(11))
     assert "received: 3 layers of float32" in str(caught.value)
-    assert "tf2trt.surgery.to_fp16" in str(caught.value)
+    assert "tf2trt.surgery.set_precision" in str(caught.value)
     assert not (tmp_path / "m.engine").exists()
     core.layer_types = {"float32": 1, "float16": 2}
     report = build_engine(model, tmp_path / "m.engine", options, library=library(11))
@@ -237,6 +243,139 @@ def test_a_build_is_not_lost_when_its_types_cannot_be_read(model, tmp_path, core
     assert report.engine.read_bytes() == PLAN
     assert report.sidecar.precision_found == {}
     assert "the types of the built layers are not known" in caplog.text
+
+
+CONV = SimpleNamespace(
+    name="conv", kind="convolution", inputs=[("x", "float32"), ("w", "float32")], outputs=[("y", "float32")]
+)
+
+
+def inspected(name, text):
+    return [{"Name": name, "LayerType": "CaskConvolution", "Inputs": [{"Format/Datatype": text}]}]
+
+
+def use_inspector(monkeypatch, layers):
+    engine = SimpleNamespace(information=lambda: json.dumps({"Layers": layers}))
+    monkeypatch.setattr(_native, "Engine", SimpleNamespace(deserialize=lambda library, plan: engine))
+
+
+@pytest.fixture
+def quantised(tmp_path):
+    """A network with scales."""
+    tensors = [
+        onnx.helper.make_tensor("s", onnx.TensorProto.FLOAT, [], [0.1]),
+        onnx.helper.make_tensor("z", onnx.TensorProto.INT8, [], [0]),
+    ]
+    nodes = [
+        onnx.helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        onnx.helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4]) for name in "xy"]
+    path = tmp_path / "quantised.onnx"
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", values[:1], values[1:], tensors)), str(path))
+    return path
+
+
+def test_an_engine_that_is_not_what_was_asked_leaves_nothing(model, tmp_path, core, monkeypatch):
+    core.network_layers = [CONV]
+    use_inspector(monkeypatch, inspected("conv", "Row major linear FP32"))
+    options = {"precision": "fp16", "profiles": [PROFILE]}
+    with pytest.raises(BuildError, match="conv: float32"):
+        build_engine(model, tmp_path / "m.engine", BuildOptions(**options), library=library())
+    assert os.listdir(tmp_path) == ["m.onnx"]
+    taken = BuildOptions(**options, allow_fallback=True)
+    report = build_engine(model, tmp_path / "m.engine", taken, library=library())
+    assert Sidecar.read(tmp_path / "m.engine").proof.share == 0
+    assert report.to_json()["sidecar"]["precision"]["proof"]["layers"][0]["asked"] is False
+
+
+def test_the_proof_and_the_layers_times_are_in_the_sidecar(model, tmp_path, core, monkeypatch):
+    core.network_layers = [CONV]
+    use_inspector(monkeypatch, inspected("conv", "Row major linear FP16 format"))
+    asked = []
+
+    def timer(library, plan):
+        asked.append(bytes(plan))
+        return [("conv", 0.125)]
+
+    options = BuildOptions(precision="fp16", profiles=[PROFILE])
+    build_engine(model, tmp_path / "m.engine", options, library=library(), timer=timer)
+    proof = Sidecar.read(tmp_path / "m.engine").proof
+    assert asked == [PLAN]
+    assert (proof.source, proof.share, proof.time_share) == ("engine", 1, 1)
+    (found,) = proof.layers
+    assert (found.name, found.precision, found.asked, found.milliseconds) == ("conv", "float16", True, 0.125)
+
+
+def test_where_types_are_the_graphs_own_times_come_from_the_engine(model, tmp_path, core, monkeypatch):
+    half = [("x", "float16"), ("w", "float16")]
+    core.network_layers = [SimpleNamespace(name="conv", kind="convolution", inputs=half, outputs=half[:1])]
+    use_inspector(monkeypatch, [*inspected("conv", "Half"), *inspected("another", "Float")])
+    options = BuildOptions(precision="fp16", profiles=[PROFILE])
+    times = [("conv", 0.75), ("another", 0.25)]
+    build = {"library": library(11), "timer": lambda library, plan: times}
+    proof = build_engine(model, tmp_path / "m.engine", options, **build).sidecar.proof
+    assert (proof.source, proof.share, proof.time_share) == ("network", 1, 0.75)
+    assert [layer.name for layer in proof.layers] == ["conv"]
+
+
+def test_a_build_is_not_lost_when_its_layers_cannot_be_timed(model, tmp_path, core, monkeypatch, caplog):
+    core.network_layers = [CONV]
+    use_inspector(monkeypatch, inspected("conv", "Half"))
+
+    def timer(library, plan):
+        raise DeviceError("out of memory")
+
+    options = BuildOptions(precision="fp16", profiles=[PROFILE])
+    report = build_engine(model, tmp_path / "m.engine", options, library=library(), timer=timer)
+    assert (report.sidecar.proof.share, report.sidecar.proof.time_share) == (1, None)
+    assert "the built layers were not timed: out of memory" in caplog.text
+
+
+def test_a_gpu_without_the_type_is_refused_before_any_work(model, quantised, tmp_path, core):
+    core.capability = (5, 3)
+    with pytest.raises(UsageError, match="INT8"):
+        build_engine(quantised, tmp_path / "m.engine", BuildOptions(precision="int8"), library=library())
+    with pytest.raises(UsageError, match="a graph that holds INT8"):
+        build_engine(quantised, tmp_path / "m.engine", library=library())
+    options = BuildOptions(precision="bf16", profiles=[PROFILE])
+    with pytest.raises(UsageError, match="BF16"):
+        build_engine(model, tmp_path / "m.engine", options, library=library(10))
+    assert core.built == []
+    taken = BuildOptions(precision="int8", allow_fallback=True)
+    build_engine(quantised, tmp_path / "m.engine", taken, library=library())
+    assert len(core.built) == 1
+
+
+def test_rules_for_layers_reach_a_core_that_chooses_types(model, tmp_path, core):
+    rules = (("conv*", "fp32"), ("dense", "fp16"))
+    options = BuildOptions(precision="fp16", profiles=[PROFILE], layer_precision=rules)
+    report = build_engine(model, tmp_path / "m.engine", options, library=library(8))
+    assert core.built[-1].options.layer_precision == list(rules)
+    assert Sidecar.read(tmp_path / "m.engine") == report.sidecar
+    assert report.sidecar.layer_precision == rules
+    core.layer_types = {"float16": 1}
+    build_engine(model, tmp_path / "m.engine", options, library=library(11))
+    assert "layer_precision" not in vars(core.built[-1].options)  # there the graph has the types
+
+
+def test_int8_without_scales(model, quantised, tmp_path, core):
+    options = {"precision": "int8", "profiles": [PROFILE]}
+    for each, words in ((library(8), "--calib"), (library(11), "a quantised network\n")):
+        with pytest.raises(UsageError, match="needs scales, and the network has none") as caught:
+            build_engine(model, tmp_path / "m.engine", BuildOptions(**options), library=each)
+        assert words in str(caught.value)
+    assert core.built == []
+    calibration = object()
+    build_engine(model, tmp_path / "m.engine", BuildOptions(**options, calibration=calibration), library=library(8))
+    assert core.built[-1].options.calibrator is calibration
+    assert core.built[-1].options.precision == "int8"
+    with pytest.raises(UsageError, match="has no calibrators"):
+        build_engine(
+            model, tmp_path / "m.engine", BuildOptions(**options, calibration=calibration), library=library(11)
+        )
+    build_engine(quantised, tmp_path / "m.engine", BuildOptions(precision="int8"), library=library(8))
+    assert "calibrator" not in vars(core.built[-1].options)
 
 
 def test_where_tensorrt_chooses_the_types_the_built_engine_is_asked(model, tmp_path, core):

@@ -2,7 +2,7 @@ import contextlib
 
 import pytest
 
-from tf2trt.build.onnx_inputs import read_onnx_inputs
+from tf2trt.build.onnx_inputs import read_onnx_inputs, read_onnx_types
 from tf2trt.errors import OnnxError
 from tf2trt.specs import TensorSpec
 
@@ -64,3 +64,32 @@ def test_a_changed_byte_is_never_another_error(model):
             model.write_bytes(bytes(whole[:at]) + bytes([value]) + bytes(whole[at + 1 :]))
             with contextlib.suppress(OnnxError):
                 read_onnx_inputs(model)
+
+
+def quantised(zero_points, as_nodes=False):
+    tensors = [helper.make_tensor(f"z{place}", kind, [], [0]) for place, kind in enumerate(zero_points)]
+    nodes = [helper.make_node("Constant", [], [each.name], value=each) for each in tensors if as_nodes]
+    nodes += [helper.make_node("QuantizeLinear", ["x", "s", each.name], [f"q{each.name}"]) for each in tensors]
+    nodes += [] if tensors else [helper.make_node("DequantizeLinear", ["x", "s"], ["y"])]
+    return helper.make_model(helper.make_graph(nodes, "g", [], [], [] if as_nodes else tensors))
+
+
+@pytest.mark.parametrize("as_nodes", [False, True])
+@pytest.mark.parametrize(
+    ("zero_points", "types"),
+    [
+        ([], ("int8",)),
+        ([onnx.TensorProto.INT8], ("int8",)),
+        ([onnx.TensorProto.FLOAT8E4M3FN], ("fp8",)),
+        ([onnx.TensorProto.INT8, onnx.TensorProto.FLOAT8E4M3FN], ("int8", "fp8")),
+    ],
+)
+def test_what_a_graph_quantises_to(tmp_path, zero_points, types, as_nodes):
+    onnx.save(quantised(zero_points, as_nodes), str(tmp_path / "m.onnx"))
+    assert read_onnx_types(tmp_path / "m.onnx") == types
+
+
+def test_a_graph_that_quantises_nothing(model, tmp_path):
+    assert read_onnx_types(model) == ()
+    with pytest.raises(OnnxError, match="cannot read the ONNX file"):
+        read_onnx_types(tmp_path / "missing.onnx")

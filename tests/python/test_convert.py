@@ -154,3 +154,52 @@ def test_wrong_values_of_the_export_are_usage_errors(keras_file, tmp_path):
     with pytest.raises(UsageError):
         convert(keras_file, tmp_path / "m.engine", opset=3)
     assert np.size(list(tmp_path.iterdir())) == 0
+
+
+def test_what_is_written_into_the_graph_for_each_tensorrt(tmp_path, monkeypatch):
+    """TensorRT 8 keeps rules itself, but of a layer that has scales these are taken out; on 11 the graph has it all."""
+    import onnx
+    from quantised_graphs import network
+
+    from tf2trt import conversion
+
+    seen = []
+
+    def build_engine(path, output, options, *, library, progress, timer):
+        graph = onnx.load(str(path)).graph
+        types = {tensor.data_type for tensor in graph.initializer}
+        quantised = {node.name.split("/")[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+        seen.append((sorted(quantised), onnx.TensorProto.FLOAT16 in types))
+        return conversion.BuildReport(output, None, (), 0.0)
+
+    monkeypatch.setattr(conversion, "build_engine", build_engine)
+    full = {"kind": "full", "generation": 8, "builds_without_gpu": False}
+    eight = SimpleNamespace(strongly_typed=False, version_text="8.6.0", **full)
+    eleven = SimpleNamespace(strongly_typed=True, version_text="11.1.0", **{**full, "generation": 11})
+    plain, quantised = network(tmp_path / "p.onnx"), network(tmp_path / "q.onnx", quantise=True)
+    rules = (("conv1", "fp16"),)
+    for library in (eight, eleven):
+        for source, precision, given in (
+            (plain, "fp16", ()),
+            (plain, "fp32", rules),
+            (quantised, "int8", ()),
+            (quantised, "int8+fp16", ()),
+            (quantised, "int8", rules),
+        ):
+            build_for(
+                source,
+                tmp_path / "m.engine",
+                BuildOptions(precision=precision, layer_precision=given),
+                library=library,
+            )
+    every, others = ["conv0", "conv1", "conv2"], ["conv0", "conv2"]
+    assert seen[:5] == [([], False), ([], False), (every, False), (every, False), (others, False)]
+    assert seen[5:] == [([], True), ([], True), (every, False), (every, True), (others, True)]
+
+
+def test_a_gpu_without_the_type_is_refused_before_the_export(tmp_path, monkeypatch):
+    nano = SimpleNamespace(name="Jetson Nano", compute_capability=(5, 3))
+    monkeypatch.setattr(_native, "device", lambda ordinal=0: nano)
+    eight = SimpleNamespace(kind="full", generation=8, strongly_typed=False, version_text="8.2.1")
+    with pytest.raises(UsageError, match="Jetson Nano does not compute in INT8"):
+        convert(tmp_path / "never_read.keras", tmp_path / "m.engine", BuildOptions(precision="int8"), library=eight)

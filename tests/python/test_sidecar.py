@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tf2trt.errors import EngineDeviceError, EngineError, EngineVersionError, OutputError
+from tf2trt.precisions import LayerPrecision, PrecisionProof
 from tf2trt.sidecar import (
     Sidecar,
     check_device,
@@ -54,7 +55,25 @@ def test_it_lies_beside_the_engine():
     assert sidecar_path("a/m.engine").as_posix() == "a/m.engine.json"
 
 
-@pytest.mark.parametrize("sidecar", [make(), make(device_name=None, compute_capability=None, profiles=())])
+PROOF = PrecisionProof(
+    "engine",
+    0.5,
+    0.75,
+    (
+        LayerPrecision("conv + relu", "CaskConvolution", "float16", True, True, 0.5),
+        LayerPrecision("dense", "MatrixMultiply", "float32", True, False),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "sidecar",
+    [
+        make(),
+        make(device_name=None, compute_capability=None, profiles=()),
+        make(proof=PROOF, layer_precision=(("dense", "fp32"),)),
+    ],
+)
 def test_what_was_written_is_read_again(tmp_path, sidecar):
     sidecar.write(tmp_path / "m.engine")
     assert Sidecar.read(tmp_path / "m.engine") == sidecar
@@ -74,6 +93,28 @@ def test_the_file_is_readable_json_of_a_pinned_form():
     assert value["profiles"] == [{"x": {"min": [1, 3], "opt": [4, 3], "max": [8, 3]}}]
     assert value["precision"] == {"asked": "fp16", "found": {"float16": 12, "float32": 2}}
     assert value["plan"] == {"sha256": sha256(PLAN), "bytes": 104}
+
+
+def test_the_proof_lies_with_the_precision():
+    value = make(proof=PROOF, layer_precision=(("dense", "fp32"),)).to_json()["precision"]
+    assert value["asked_of_layers"] == [["dense", "fp32"]]
+    assert (value["proof"]["source"], value["proof"]["share"], value["proof"]["time_share"]) == ("engine", 0.5, 0.75)
+    assert value["proof"]["layers"][0] == {
+        "name": "conv + relu",
+        "kind": "CaskConvolution",
+        "precision": "float16",
+        "heavy": True,
+        "asked": True,
+        "ms": 0.5,
+    }
+
+
+def test_a_sidecar_of_before_proofs_is_read(tmp_path):
+    old = make().to_json()
+    assert set(old["precision"]) == {"asked", "found"}
+    (tmp_path / "m.engine.json").write_text(json.dumps(old))
+    found = Sidecar.read(tmp_path / "m.engine")
+    assert (found.proof, found.layer_precision) == (None, ())
 
 
 def test_without_a_gpu_the_device_is_null():
@@ -107,6 +148,8 @@ def damaged():
         ("profiles", [{"x": {"min": [2], "opt": [1], "max": [3]}}]),
         ("precision", {"asked": "fp16", "found": []}),
         ("plan", {"sha256": "", "bytes": None}),
+        ("precision", {"asked": "fp16", "found": {}, "proof": {"source": "engine"}}),
+        ("precision", {"asked": "fp16", "found": {}, "asked_of_layers": ["dense"]}),
     ]:
         yield f"{member} {value}", json.dumps({**whole, member: value}).encode()
 

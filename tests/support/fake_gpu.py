@@ -7,6 +7,7 @@ starts this module can be imported: :func:`plan` makes what the fake TensorRT re
 import ctypes
 import inspect
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 _SUPPORT = ROOT / "tests" / "cpp" / "support"
 _RUNTIMES = {"libnvinfer.so.8": 8600, "libnvinfer.so.10": 101601, "libnvinfer.so.11": 110400}
+_BUILDERS = (8600, 101601, 110100)
 
 
 def plan(text, version=(8, 6, 0)):
@@ -66,7 +68,7 @@ class FakeCuda:
 
 
 def build(folder):
-    """Compiles the fakes into ``folder``/fake_cuda and ``folder``/fake_runtime, as tests/cpp/runtime.cmake does."""
+    """Compiles the fakes into ``folder``: fake_cuda, fake_runtime and fakes, as tests/cpp/runtime.cmake does."""
     flags = ["-std=c++17", "-fPIC", "-shared", "-pthread", f"-I{ROOT / 'tests' / 'cpp'}", f"-I{ROOT / 'cpp'}"]
     driver = folder / "fake_cuda" / "libcuda.so.1"
     jobs = [[*flags, "-Wl,-soname,libcuda.so.1", *sorted(_SUPPORT.glob("fake_cuda_*.cpp")), "-o", driver]]
@@ -74,7 +76,10 @@ def build(folder):
     for name, number in _RUNTIMES.items():
         output = folder / "fake_runtime" / name
         jobs.append([*flags, f"-DFAKE_NUMBER={number}", "-DFAKE_BUILDER", *sources, "-ldl", "-o", output])
-    for part in ("fake_cuda", "fake_runtime"):
+    sources = [_SUPPORT / name for name in ("fake_builder.cpp", "fake_calibration.cpp")]
+    for number in _BUILDERS:
+        jobs.append([*flags, f"-DFAKE_NUMBER={number}", *sources, "-ldl", "-o", folder / "fakes" / f"builder-{number}"])
+    for part in ("fake_cuda", "fake_runtime", "fakes"):
         (folder / part).mkdir(parents=True)
     compiler = os.environ.get("CXX", "g++").split()
 
@@ -104,6 +109,17 @@ class FakeGpu:
         environment["TF2TRT_NVINFER"] = str(self.folder / "fake_runtime" / runtime)
         environment.update({f"TF2TRT_FAKE_CUDA_{name.upper()}": str(value) for name, value in variables.items()})
         return environment
+
+    def put_builder(self, folder, number):
+        """Puts a fake TensorRT that builds (tests/cpp/support/fake_builder.cpp) and its parser into ``folder``.
+
+        ``number`` is 8600, 101601 or 110100; returns the library's path. Every model is one layer, "conv", to it, with
+        an input x of float32, (-1, 2), of which it reads 16 bytes a batch.
+        """
+        major = number // 1000 if number < 10000 else number // 10000
+        for name in (f"libnvonnxparser.so.{major}", f"libnvinfer.so.{major}"):
+            path = shutil.copy(self.folder / "fakes" / f"builder-{number}", Path(folder) / name)
+        return str(path)
 
     def run(self, body, *arguments, runtime="libnvinfer.so.8", **variables):
         """Calls ``body(*arguments)`` in a process with the fakes; returns what it printed.

@@ -1,5 +1,5 @@
-// Calls the classes of cpp/abi/callbacks.hpp through NVIDIA's interfaces, as TensorRT does, and looks at what arrived.
-// Compiled against the headers of one TensorRT version by `python tools/abi drive DIR`.
+// Calls the classes of cpp/abi/callbacks.hpp and calibrators.hpp through NVIDIA's interfaces, as TensorRT does, and
+// looks at what arrived. Compiled against the headers of one TensorRT version by `python tools/abi drive DIR`.
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -11,6 +11,7 @@
 #include "NvInfer.h"
 #include "abi/callbacks.hpp"
 #include "count.hpp"
+#include "drive_calibrators.hpp"
 
 namespace {
 
@@ -199,5 +200,6 @@ int main() {
   constexpr bool wide = NV_TENSORRT_MAJOR >= 10;
   drive_output_allocator<std::conditional_t<wide, ours::OutputAllocator10, ours::OutputAllocator8>,
                          nvinfer1::OutputAllocatorOrNothing>();
+  drive::drive_calibrators();
   return Count::all_differences() == 0 ? 0 : 1;
 }

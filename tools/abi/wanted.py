@@ -11,11 +11,11 @@ declare at all is absent there, whatever is written here: the dicts hold changes
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Dict, List, Tuple
 
-Signature = Union[str, Dict[str, Optional[str]]]
+import wanted_callbacks
+from wanted_callbacks import API, Signature
 
-API = "nvinfer1"
 IMPL = "nvinfer1::apiv"
 PARSER = "nvonnxparser"
 
@@ -58,6 +58,8 @@ METHODS: List[Tuple[str, str, Dict[str, Signature]]] = [
             "setDefaultDeviceType": "void(DeviceType)",
             "setDLACore": "void(int32_t)",
             "setPreviewFeature": "void(PreviewFeature, bool)",
+            "setInt8Calibrator": {"8": "void(IInt8Calibrator*)", "11": None},
+            "setCalibrationProfile": {"8": "bool(IOptimizationProfile const*)", "11": None},
         },
     ),
     (IMPL, "VTimingCache", {"serialize": "IHostMemory*() const"}),
@@ -268,34 +270,8 @@ METHODS: List[Tuple[str, str, Dict[str, Signature]]] = [
             "operation": "IDimensionExpr const*(DimensionOperation, IDimensionExpr const&, IDimensionExpr const&)",
         },
     ),
-    (
-        API,
-        "ILogger",
-        {"log": "void(ILogger::Severity, AsciiChar const*)", "getInterfaceInfo": "InterfaceInfo() const"},
-    ),
-    (API, "IProfiler", {"reportLayerTime": "void(char const*, float)"}),
-    (
-        API,
-        "IOutputAllocator",
-        {
-            "reallocateOutput": "void*(char const*, void*, uint64_t, uint64_t)",
-            "reallocateOutputAsync": "void*(char const*, void*, uint64_t, uint64_t, cudaStream_t)",
-            "notifyShape": "void(char const*, Dims const&)",
-            "getInterfaceVersion": {"8": "int32_t() const", "10": None},
-            "getInterfaceInfo": "InterfaceInfo() const",
-        },
-    ),
-    (
-        API,
-        "IProgressMonitor",
-        {
-            "phaseStart": "void(char const*, char const*, int32_t)",
-            "stepComplete": "bool(char const*, int32_t)",
-            "phaseFinish": "void(char const*)",
-            "getInterfaceInfo": "InterfaceInfo() const",
-        },
-    ),
 ]
+METHODS += wanted_callbacks.METHODS
 
 # Early-access releases that differ from the release that followed: what differs goes into the tables as exceptions.
 # 8.6.0 put new methods in the middle of IPluginRegistry, where 8.6.1 has them at the end; its library has them so too.
@@ -315,6 +291,8 @@ STAND_IN_TYPES = [
     "class IPluginCreatorInterface;",
     "class IPluginFactory;",
     "class ILoggerFinder;",
+    "class IInt8Calibrator;",
+    "class IInt8LegacyCalibrator;",
     "class InterfaceInfo;",
     "class OnnxParserFlag;",
     "using PluginLibraryHandle = void*;",
@@ -323,6 +301,7 @@ STAND_IN_TYPES = [
     "enum class PreviewFeature : int32_t;",
     "enum class TensorIOMode : int32_t;",
     "enum class ExecutionContextAllocationStrategy : int32_t;",
+    "enum class CalibrationAlgoType : int32_t;",
 ]
 
 # (namespace, type, prefix of the names in the tables, enumerators), in the order of the tables.
@@ -346,6 +325,12 @@ ENUMS: List[Tuple[str, str, str, str]] = [
     (API, "ILogger::Severity", "Severity", "kINTERNAL_ERROR kERROR kWARNING kINFO kVERBOSE"),
     (API, "ExecutionContextAllocationStrategy", "ExecutionContextAllocationStrategy", "kSTATIC kUSER_MANAGED"),
     (API, "DeviceType", "DeviceType", "kGPU kDLA"),
+    (
+        API,
+        "CalibrationAlgoType",
+        "CalibrationAlgoType",
+        "kLEGACY_CALIBRATION kENTROPY_CALIBRATION_2 kMINMAX_CALIBRATION",
+    ),
     # 8.6 has it as 2, 10 as 0 and without effect; 8.5, which has the enumeration, and 11 do not have it.
     (API, "PreviewFeature", "PreviewFeature", "kPROFILE_SHARING_0806"),
     (API, "DimensionOperation", "DimensionOperation", "kSUM kPROD kMAX kMIN kSUB kFLOOR_DIV kCEIL_DIV"),

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import mmap
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Iterable, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple, Union
 
 import tf2trt
 from tf2trt import _native, libraries
-from tf2trt.build.inspection import built_layer_types
-from tf2trt.build.onnx_inputs import read_onnx_inputs
+from tf2trt.build.hardware import check_hardware
+from tf2trt.build.onnx_inputs import read_onnx_inputs, read_onnx_types
 from tf2trt.build.options import BuildOptions, Progress
 from tf2trt.build.profiles import check_profiles
-from tf2trt.errors import BuildError, DeviceError, OutputError, UsageError
+from tf2trt.build.proof import LayerTimer, inspect_engine, prove, refuse_fallback
+from tf2trt.errors import DeviceError, OutputError, Tf2TrtError, UsageError
 from tf2trt.files import atomic_write, check_writable
+from tf2trt.precisions import PrecisionProof
 from tf2trt.sidecar import Sidecar, plugin_entry, sha256
 from tf2trt.specs import TensorSpec
 
@@ -26,8 +29,10 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 _DEFAULTS = BuildOptions()
 
-# The type that must be among the layers where a precision was asked for; for the others any type will do.
-_REQUIRED_TYPE = {"fp16": "float16", "bf16": "bfloat16"}
+# Where types are the graph's own there is but one flag, TF32, which "fp32" turns off.
+_FLAGS = {"int8": "fp32", "int8+fp16": "fp16"}
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ def build_engine(
     *,
     library: Optional[_native.Library] = None,
     progress: Optional[Progress] = None,
+    timer: Optional[LayerTimer] = None,
 ) -> BuildReport:
     """Builds ``onnx`` into the TensorRT plan ``output`` and writes ``output``.json beside it.
 
@@ -68,14 +74,18 @@ def build_engine(
     at all. ``library`` is the TensorRT to build with, by default the first one found that can build. The GIL is
     released while TensorRT works.
 
+    What was built is read back, layer by layer, into the sidecar (see :mod:`tf2trt.build.proof`), with the layers'
+    times where a ``timer`` is given. An engine that is not in the precision asked for is refused unless
+    ``options.allow_fallback``.
+
     Raises:
-        UsageError: a dynamic input without shapes, a shape tensor without values, or a precision that this TensorRT
-            lacks.
+        UsageError: a dynamic input without shapes, a shape tensor without values, a precision that this TensorRT or
+            the GPU lacks, or INT8 for a network that has no scales and gets none.
         OnnxError: the ONNX file is missing, truncated, or holds what TensorRT's parser does not know.
         LibraryNotFoundError: no TensorRT that can build was found.
         DeviceError: this TensorRT needs a GPU to build, and there is none.
         PluginError: a plugin library is missing, or TensorRT refuses it.
-        BuildError: TensorRT refused, or the precision asked for is in no layer.
+        BuildError: TensorRT refused, or too few layers are in the precision asked for; the message names them.
         OutputError: the engine or the timing cache cannot be written.
     """
     model, engine = Path(onnx), Path(output)
@@ -88,16 +98,18 @@ def build_engine(
     check_profiles(inputs, options.profiles)
     if library is None:
         library = libraries.find(need_builder=True)
-    _check_precision(options.precision, library)
+    types = read_onnx_types(model)
+    _check_precision(options, types, library)
     device = _device(library)
+    if not options.allow_fallback:
+        check_hardware(options.precision, options.layer_precision, device, types)
     onnx_hash = _hash_of(model)
 
-    result = _native.build(library, str(model), _native_options(options), progress)
+    result = _native.build(library, str(model), _native_options(options, library), progress)
 
-    found = result.layer_types
-    if not library.strongly_typed:  # TensorRT chose layer by layer: only the engine itself knows
-        found = built_layer_types(library, result.plan)
-    _check_found(options.precision, found, library)
+    proof, found = _prove(options, library, result, timer)
+    if not options.allow_fallback:
+        refuse_fallback(options.precision, options.layer_precision, proof, found, library)
     if options.timing_cache is not None and result.timing_cache:
         atomic_write(options.timing_cache, result.timing_cache)
     sidecar = Sidecar(
@@ -120,6 +132,8 @@ def build_engine(
         plan_bytes=result.plan.nbytes,
         seconds=result.seconds,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        layer_precision=options.layer_precision,
+        proof=proof,
     )
     # The plan first: should the second write fail, a new plan beside an old sidecar is refused when it is loaded.
     atomic_write(engine, result.plan)
@@ -127,29 +141,58 @@ def build_engine(
     return BuildReport(engine, sidecar, tuple(result.log), result.seconds)
 
 
-def _check_precision(precision: str, library: _native.Library) -> None:
-    if precision == "bf16" and library.generation < 10:
+def _check_precision(options: BuildOptions, types: Sequence[str], library: _native.Library) -> None:
+    asked = [*options.precision.split("+"), *(kind for _, kind in options.layer_precision)]
+    if "bf16" in asked and library.generation < 10:
         raise UsageError(
             f"TensorRT {library.version_text} has no BF16",
             received="precision bf16",
             expected="fp32, tf32 or fp16",
             hint="use fp16, or TensorRT 10 or later",
         )
+    quantised = "int8" in types or "fp8" in types
+    if options.calibration is not None and library.strongly_typed:
+        raise UsageError(
+            f"TensorRT {library.version_text} has no calibrators",
+            received="calibration data",
+            expected="a network with QuantizeLinear and DequantizeLinear nodes",
+            hint="make one with tf2trt calibrate",
+        )
+    # Rules may have taken the last scale out of the graph.
+    given = quantised or options.calibration is not None or options.layer_precision
+    if "int8" in options.precision and not given:
+        raise UsageError(
+            f"precision {options.precision} needs scales, and the network has none",
+            received="no QuantizeLinear or DequantizeLinear node",
+            expected="a quantised network"
+            + ("" if library.strongly_typed else ", or calibration data for TensorRT's own calibrator (--calib)"),
+            hint="quantise it with tf2trt calibrate",
+        )
 
 
-def _check_found(precision: str, layer_types: Dict[str, int], library: _native.Library) -> None:
-    """On 11 and TensorRT-RTX the graph's own types are the engine's; elsewhere TensorRT chooses layer by layer."""
-    wanted = _REQUIRED_TYPE.get(precision)
-    if wanted is None or not library.strongly_typed or layer_types.get(wanted, 0) > 0:
-        return
-    raise BuildError(
-        f"{precision} was asked for, but no layer of the engine computes in it",
-        received=", ".join(f"{count} layers of {name}" for name, count in sorted(layer_types.items())),
-        expected=f"layers of {wanted}: TensorRT {library.version_text} takes the types that the graph holds",
-        hint="convert the graph first with tf2trt.surgery.to_fp16, or use `tf2trt convert --precision fp16`, which does"
-        if precision == "fp16"
-        else "export the model in bfloat16",
-    )
+def _prove(
+    options: BuildOptions, library: _native.Library, result: _native.BuildResult, timer: Optional[LayerTimer]
+) -> Tuple[PrecisionProof, Mapping[str, int]]:
+    """The proof of what was built, and how many layers give each type."""
+    asked = (options.precision, options.layer_precision, result.network_layers)
+    if not library.strongly_typed:  # TensorRT chose layer by layer: only the engine itself knows
+        information = inspect_engine(library, result.plan)
+        return prove(*asked, information=information, times=_times(timer, library, result.plan))
+    proof, _ = prove(*asked)
+    times = _times(timer, library, result.plan)
+    if times:
+        timed, _ = prove(*asked, information=inspect_engine(library, result.plan), times=times)
+        proof = replace(proof, time_share=timed.time_share)
+    return proof, result.layer_types
+
+
+def _times(timer: Optional[LayerTimer], library: _native.Library, plan: Any) -> Sequence[Tuple[str, float]]:
+    """The times of the layers; none, with a warning in the log, where the plan could not be run for them."""
+    try:
+        return timer(library, plan) if timer is not None else ()
+    except Tf2TrtError as error:  # a finished build is not lost for it
+        _log.warning("the built layers were not timed: %s", error)
+        return ()
 
 
 def _device(library: _native.Library) -> Optional[_native.Device]:
@@ -162,9 +205,16 @@ def _device(library: _native.Library) -> Optional[_native.Device]:
         raise
 
 
-def _native_options(options: BuildOptions) -> _native.BuilderOptions:
+def _native_options(options: BuildOptions, library: _native.Library) -> _native.BuilderOptions:
     native = _native.BuilderOptions()
     native.precision = options.precision
+    if library.strongly_typed:  # the graph has the types
+        has_fp32 = options.precision != "tf32" and any(kind == "fp32" for _, kind in options.layer_precision)
+        native.precision = "fp32" if has_fp32 else _FLAGS.get(options.precision, options.precision)
+    elif options.layer_precision:
+        native.layer_precision = list(options.layer_precision)
+    if options.calibration is not None:
+        native.calibrator = options.calibration
     native.version_compatible = options.version_compatible
     native.profiles = [
         {name: (shapes.min, shapes.opt, shapes.max) for name, shapes in profile.items()} for profile in options.profiles

@@ -1,25 +1,29 @@
-"""The inputs of an ONNX file, read straight from its bytes.
+"""The inputs of an ONNX file and the narrow types that it computes in, read straight from its bytes.
 
 The base install has no onnx package, and a shape that a profile lacks should be named before TensorRT starts. An ONNX
-file is one protobuf message; of it only ``ModelProto.graph``, ``GraphProto.input`` and the names of the initializers
-are looked at, and weights are stepped over.
+file is one protobuf message; of it only ``ModelProto.graph``, ``GraphProto.input``, the operators and the names and
+types of the initializers are looked at, and weights are stepped over.
 """
 
 from __future__ import annotations
 
 import mmap
 from pathlib import Path
-from typing import Any, Iterator, List, Set, Tuple
+from typing import Any, Callable, Iterator, List, Set, Tuple, TypeVar
 
 from tf2trt.errors import OnnxError
 from tf2trt.specs import Shape, TensorSpec
 
-__all__ = ["read_onnx_inputs"]
+__all__ = ["read_onnx_inputs", "read_onnx_types"]
+
+Found = TypeVar("Found")
 
 # Field numbers of onnx.proto.
 _MODEL_GRAPH = 7
-_GRAPH_INITIALIZER, _GRAPH_INPUT = 5, 11
-_TENSOR_NAME = 8
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT = 1, 5, 11
+_NODE_OPERATOR, _NODE_ATTRIBUTE = 4, 5
+_ATTRIBUTE_TENSOR = 5
+_TENSOR_DATA_TYPE, _TENSOR_NAME = 2, 8
 _VALUE_NAME, _VALUE_TYPE = 1, 2
 _TYPE_TENSOR = 1
 _TENSOR_TYPE, _TENSOR_SHAPE = 1, 2
@@ -40,6 +44,8 @@ _DTYPES = {
     16: "bfloat16",
 }
 
+_INT8, _FP8 = {2, 3}, {17, 18, 19, 20}
+
 
 def read_onnx_inputs(path: Path) -> Tuple[TensorSpec, ...]:
     """The graph's inputs without those that only name an initializer; -1 stands for a dynamic extent.
@@ -47,10 +53,25 @@ def read_onnx_inputs(path: Path) -> Tuple[TensorSpec, ...]:
     Raises:
         OnnxError: the file is missing, empty, truncated, or no ONNX file.
     """
+    return _read(path, _inputs)
+
+
+def read_onnx_types(path: Path) -> Tuple[str, ...]:
+    """``"int8"``, ``"fp8"``, both or none: what the graph's QuantizeLinear and DequantizeLinear nodes quantise to.
+
+    Without a zero point, whose type says it, that is ``"int8"``.
+
+    Raises:
+        OnnxError: the file is missing, empty, truncated, or no ONNX file.
+    """
+    return _read(path, _types)
+
+
+def _read(path: Path, look: Callable[[memoryview], Found]) -> Found:
     try:
         with path.open("rb") as file:
             # Not closed by hand: on an error the slices that its traceback holds still point into it.
-            return _model(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+            return look(_graph(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))))
     except OSError as error:
         raise OnnxError(
             f"cannot read the ONNX file {path}", received=error.strerror or str(error), hint="check the path"
@@ -61,13 +82,44 @@ def read_onnx_inputs(path: Path) -> Tuple[TensorSpec, ...]:
         ) from error
 
 
-def _model(data: memoryview) -> Tuple[TensorSpec, ...]:
-    graphs = [value for field, value in _fields(data) if field == _MODEL_GRAPH]
+def _graph(data: memoryview) -> memoryview:
+    graphs: List[memoryview] = [value for field, value in _fields(data) if field == _MODEL_GRAPH]
     if not graphs:
         raise ValueError("no graph in it")
+    return graphs[-1]
+
+
+def _types(graph: memoryview) -> Tuple[str, ...]:
+    quantised = False
+    kinds: Set[int] = set()
+    for field, value in _fields(graph):
+        if field == _GRAPH_NODE:
+            node = list(_fields(value))
+            operator = next((_text(item) for number, item in node if number == _NODE_OPERATOR), "")
+            quantised = quantised or operator in ("QuantizeLinear", "DequantizeLinear")
+            if operator == "Constant":
+                for attribute in (item for number, item in node if number == _NODE_ATTRIBUTE):
+                    kinds.update(_data_type(tensor) for tensor in _tensors(attribute))
+        elif field == _GRAPH_INITIALIZER:
+            kinds.add(_data_type(value))
+    if not quantised:
+        return ()
+    fp8 = ("fp8",) if kinds & _FP8 else ()
+    return (*(("int8",) if kinds & _INT8 or not fp8 else ()), *fp8)
+
+
+def _tensors(attribute: memoryview) -> List[memoryview]:
+    return [value for field, value in _fields(attribute) if field == _ATTRIBUTE_TENSOR]
+
+
+def _data_type(tensor: memoryview) -> int:
+    return next((_number(value) for field, value in _fields(tensor) if field == _TENSOR_DATA_TYPE), 0)
+
+
+def _inputs(graph: memoryview) -> Tuple[TensorSpec, ...]:
     inputs: List[TensorSpec] = []
     constants: Set[str] = set()
-    for field, value in _fields(graphs[-1]):
+    for field, value in _fields(graph):
         if field == _GRAPH_INPUT:
             inputs.append(_input(value))
         elif field == _GRAPH_INITIALIZER:

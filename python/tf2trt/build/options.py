@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import Callable, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Mapping, Optional, Tuple, Union
 
 from tf2trt.errors import UsageError
+from tf2trt.precisions import PRECISIONS, check_precision, check_rules
 from tf2trt.specs import ShapeRange
 
 __all__ = ["PRECISIONS", "BuildOptions", "Progress", "parse_size"]
-
-PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
 
 Progress = Callable[[str, str, int, int], bool]
 """Called as a build goes on with (phase, the phase that it is a part of or "", steps done, steps in all), from a thread
@@ -24,8 +23,23 @@ class BuildOptions:
     """How to build an engine. The defaults give FP32 with TF32 off, for shapes that are all static.
 
     ``precision``
-        ``"fp32"`` (TF32 off), ``"tf32"``, ``"fp16"`` or ``"bf16"``: on TensorRT 8 and 10 what TensorRT may choose layer
-        by layer; on 11 and TensorRT-RTX the graph's own types count, and the graph must hold them.
+        ``"fp32"`` (TF32 off), ``"tf32"``, ``"fp16"``, ``"bf16"``, ``"int8"`` (INT8 where the network has scales, FP32
+        elsewhere) or ``"int8+fp16"`` (FP16 elsewhere): on TensorRT 8 and 10 what TensorRT may choose layer by layer; on
+        11 and TensorRT-RTX the graph's own types count, and the graph must hold them, which
+        :func:`tf2trt.conversion.build_for` sees to. What was built is read back and compared.
+    ``layer_precision``
+        Pairs of a pattern over layer names (``fnmatch``) and ``"fp32"``, ``"fp16"``, ``"bf16"`` or ``"int8"``; the last
+        match wins. The names are those of the ONNX nodes. A rule for ``"fp32"`` turns TF32 off, for which TensorRT has
+        one flag for all layers, unless ``precision`` asks for it.
+    ``allow_fallback``
+        Takes an engine in which fewer heavy layers than :data:`~tf2trt.build.proof.MINIMUM_SHARE` compute in the type
+        asked for, and a GPU that has no such type.
+    ``calibration``
+        What gives TensorRT 8 and 10 the data for INT8 scales: a :class:`tf2trt.calibration.TensorRTCalibrator`, or an
+        object with its ``method``, ``batch_size``, ``cache``, ``quantile`` and ``next``. Its ``save``, where it has
+        one, is called with TensorRT's calibration cache as soon as that is there, which is before kernels are timed: a
+        build that fails or is killed later does not lose it. A network with QuantizeLinear and DequantizeLinear nodes
+        has its scales and needs none.
     ``profiles``
         One or more mappings from input name to :class:`~tf2trt.ShapeRange`; each must name every dynamic input, and
         every shape tensor, for which the range holds its values.
@@ -51,10 +65,15 @@ class BuildOptions:
     version_compatible: bool = False
     optimization_level: Optional[int] = None
     plugin_libraries: Tuple[Union[str, os.PathLike[str]], ...] = ()
+    layer_precision: Tuple[Tuple[str, str], ...] = ()
+    allow_fallback: bool = False
+    calibration: Optional[Any] = None
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise UsageError("precision", received=repr(self.precision), expected=", ".join(PRECISIONS))
+        check_precision(self.precision)
+        object.__setattr__(self, "layer_precision", check_rules(self.layer_precision))
+        if self.calibration is not None and "int8" not in self.precision:
+            raise UsageError("calibration", received=f"precision {self.precision}", expected="int8 or int8+fp16")
         if isinstance(self.profiles, Mapping):
             raise UsageError("profiles", received="one mapping", expected="a sequence of them", hint="profiles=[{...}]")
         object.__setattr__(self, "profiles", tuple(dict(profile) for profile in self.profiles))

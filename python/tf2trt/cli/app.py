@@ -16,8 +16,10 @@ COMMANDS = {
     "demo": "The whole way on a small real model.",
     "convert": "A model to an engine, in one go.",
     "export": "A model to an ONNX file for TensorRT.",
+    "calibrate": "ONNX to INT8 ONNX, on data of yours.",
     "build": "ONNX to an engine.",
     "run": "Run an engine on arrays.",
+    "verify": "A model against its engine, and which layers are to blame.",
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple, TypeVar
 import click
 
 from tf2trt.build import PRECISIONS, BuildOptions, parse_size
+from tf2trt.precisions import parse_rule
 from tf2trt.specs import ShapeRange, parse_shapes, shape_ranges
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -35,6 +36,15 @@ def builder_options(command: Command) -> Command:
         (
             click.option(
                 "--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True, help="Of the layers."
+            ),
+            click.option(
+                "--layer-precision",
+                multiple=True,
+                metavar="PATTERN=TYPE",
+                help="Of layers whose names match, conv1*=fp32; the last match wins. Several times for several.",
+            ),
+            click.option(
+                "--allow-fallback", is_flag=True, help="Keep an engine that is not in the precision asked for."
             ),
             click.option(
                 "--min-shapes",
@@ -78,4 +88,6 @@ def to_build_options(given: Mapping[str, Any], profile: Optional[Mapping[str, Sh
         version_compatible=given["version_compatible"],
         optimization_level=given["optimization_level"],
         plugin_libraries=given["plugin_libraries"],
+        layer_precision=tuple(parse_rule(text) for text in given["layer_precision"]),
+        allow_fallback=given["allow_fallback"],
     )

@@ -14,7 +14,7 @@ from tf2trt.extras import require
 from tf2trt.numerics import random_inputs, relative_error
 from tf2trt.specs import TensorSpec
 
-__all__ = ["check"]
+__all__ = ["check", "exact_float32"]
 
 _BATCHES = (1, 3)  # one and more than one: a batch extent that was frozen, or broadcast, shows in one of them
 
@@ -89,7 +89,7 @@ def _compare(name: str, result: Any, reference: Any, tolerance: float, shapes: s
 
 def _reference(tensorflow: Any, source: Source, feed: Any) -> Any:
     try:
-        with _exact_float32(tensorflow):
+        with exact_float32(tensorflow):
             pairs = source.run([tensorflow.constant(array) for array in feed.values()])
     except Exception as error:
         raise ExportError(
@@ -101,8 +101,10 @@ def _reference(tensorflow: Any, source: Source, feed: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _exact_float32(tensorflow: Any) -> Iterator[None]:
-    # On a GPU TensorFlow multiplies in TF32 by default, whose error alone is ten times the tolerance.
+def exact_float32(tensorflow: Any) -> Iterator[None]:
+    """While the block runs, TensorFlow multiplies in FP32: on a GPU it takes TF32 by default, whose error alone is ten
+    times the tolerance.
+    """
     config = tensorflow.config.experimental
     before = config.tensor_float_32_execution_enabled()
     config.enable_tensor_float_32_execution(False)

@@ -18,7 +18,16 @@ from tf2trt.extras import require
 from tf2trt.onnx_files import Weight
 from tf2trt.specs import TensorSpec
 
-__all__ = ["DEFAULT_OPSET", "OLDEST_OPSET", "Converted", "check_operators", "check_opset", "io_specs", "to_onnx"]
+__all__ = [
+    "DEFAULT_OPSET",
+    "OLDEST_OPSET",
+    "Converted",
+    "check_operators",
+    "check_opset",
+    "io_specs",
+    "to_onnx",
+    "unique_names",
+]
 
 DEFAULT_OPSET = 15  # tf2onnx's own choice, and read by every TensorRT from 8.5 on
 OLDEST_OPSET = 13  # before it, axes and scales stand in attributes, which TensorRT's newer parsers do not promise
@@ -137,7 +146,7 @@ def _trace(tensorflow: Any, source: Source, specs: Sequence[TensorSpec]) -> Tupl
 
     def traced(*tensors: Any) -> Any:
         pairs = source.run(tensors)
-        names[:] = _unique(pairs, specs)
+        names[:] = unique_names(pairs, specs)
         # An identity each: the same tensor returned twice, or an input handed through, is a tensor of its own.
         return [tensorflow.identity(tensor) for _, tensor in pairs]
 
@@ -174,7 +183,7 @@ def _refuse_python(concrete: Any) -> None:
         )
 
 
-def _unique(pairs: NamedTensors, specs: Sequence[TensorSpec]) -> List[str]:
+def unique_names(pairs: NamedTensors, specs: Sequence[TensorSpec]) -> List[str]:
     """ONNX wants every tensor's name once; Keras and TensorFlow allow an output to be called like an input."""
     used = {spec.name for spec in specs}
     names = []

@@ -8,6 +8,7 @@ from tf2trt.surgery.interface import Interface, parse_dtypes, parse_pairs
 from tf2trt.surgery.options import SurgeryOptions
 from tf2trt.surgery.pattern import Pattern
 from tf2trt.surgery.plugins.lower import needs_plugins
+from tf2trt.surgery.precision import set_precision
 from tf2trt.surgery.report import PassReport, SurgeryReport
 from tf2trt.surgery.runner import check_options, check_plugin_names, lower_plugins, simplify
 from tf2trt.surgery.user_rewrites import Match, rewrite
@@ -28,6 +29,7 @@ __all__ = [
     "parse_dtypes",
     "parse_pairs",
     "rewrite",
+    "set_precision",
     "simplify",
     "to_fp16",
 ]

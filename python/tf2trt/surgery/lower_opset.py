@@ -12,10 +12,10 @@ from tf2trt.extras import require
 from tf2trt.surgery.nodes import attribute, label, nested
 from tf2trt.surgery.weights import array_of
 
-__all__ = ["lower_opset"]
+__all__ = ["REDUCE", "lower_opset"]
 
 _FROM, _TO = 18, 17
-_REDUCE = {f"Reduce{kind}" for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")}
+REDUCE = {f"Reduce{kind}" for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")}
 # What opset 18 added, by operator: attributes, and how many inputs there were before. ReduceSum has been so since 13.
 _NEW_ATTRIBUTES = {"Resize": {"antialias": 0, "keep_aspect_ratio_policy": b"stretch", "axes": None}, "Split": {}}
 _INPUTS = {"Pad": 3, "Split": 2}
@@ -47,7 +47,7 @@ def lower_opset(model: Any, notes: List[str]) -> Any:
 
 def _lower(onnx: Any, node: Any, constants: Any) -> Optional[str]:
     """Writes one node as opset 17 has it; says why that cannot be."""
-    if node.op_type in _REDUCE:
+    if node.op_type in REDUCE:
         axes = node.input[1] if len(node.input) > 1 else ""
         noop = attribute(node, "noop_with_empty_axes", 0)
         if axes and axes not in constants:
@@ -80,7 +80,7 @@ def _unknown(onnx: Any, model: Any) -> Optional[str]:
         if not onnx.defs.has(node.op_type, _TO):
             return f"{label(node)} is new there"
         changed = onnx.defs.get_schema(node.op_type, _FROM).since_version == _FROM
-        if changed and node.op_type not in _REDUCE | set(_NEW_ATTRIBUTES) | set(_INPUTS):
+        if changed and node.op_type not in REDUCE | set(_NEW_ATTRIBUTES) | set(_INPUTS):
             return f"{label(node)} is another there"
     return None
 

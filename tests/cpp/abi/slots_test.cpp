@@ -134,6 +134,21 @@ TEST(Slots, ExpressionsAreTheSameWhereOnePluginServesTwo) {
   }
 }
 
+// 11 has neither calibrators nor anything but the graph to tell a layer's type by.
+TEST(Slots, CalibratorsAreOf8And10) {
+  EXPECT_EQ(api8().slot(Method::IInt8Calibrator_getBatchSize), 0);
+  EXPECT_EQ(api8().slot(Method::IInt8LegacyCalibrator_getQuantile), 7);
+  EXPECT_EQ(api10().slot(Method::IInt8Calibrator_getBatchSize), 4);
+  EXPECT_EQ(api10().slot(Method::IInt8LegacyCalibrator_getQuantile), 9);
+  for (Method const method : {Method::IInt8Calibrator_getBatch, Method::VBuilderConfig_setInt8Calibrator,
+                              Method::VBuilderConfig_setCalibrationProfile, Method::VLayer_setPrecision}) {
+    EXPECT_TRUE(Api(8, {8, 5, 0}).has(method)) << name_of(method);
+    EXPECT_TRUE(Api(10, {10, 0, 0}).has(method)) << name_of(method);
+    EXPECT_FALSE(api11().has(method)) << name_of(method);
+  }
+  EXPECT_FALSE(api11().has(Value::CalibrationAlgoType_kMINMAX_CALIBRATION));
+}
+
 // plugins/sdk/library.cpp knows only the generation of the TensorRT that it tells of errors.
 TEST(Slots, TheLoggerIsTheSameInAGeneration) {
   EXPECT_EQ(Api(8, {8, 5, 0}).slot(Method::ILogger_log), api8().slot(Method::ILogger_log));

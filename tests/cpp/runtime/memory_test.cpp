@@ -49,7 +49,7 @@ TEST_F(MemoryTest, CopiesForTheDeviceWhateverSizeAndAlignment) {
     for (std::size_t const shift : {0U, 1U, 16U, 63U}) {
       std::vector<char> from(bytes + shift + 1);
       for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<char>(i * 31 % 127 + 1);
-      std::vector<char> to(bytes + 2 * 64 + 1, 0);
+      std::vector<char> to(bytes + 129, 0);
       copy_for_device(to.data() + 64 - shift, from.data() + shift, bytes);
       EXPECT_EQ(std::memcmp(to.data() + 64 - shift, from.data() + shift, bytes), 0) << bytes << ' ' << shift;
       EXPECT_EQ(std::count(to.begin(), to.end(), 0), static_cast<std::ptrdiff_t>(to.size() - bytes));

@@ -74,7 +74,7 @@ TEST_P(SessionPartsTest, SendsALargeInputAheadOfTheGraph) {
   Session session(engine("wide shared"));
   session.set_shapes({{1, 150'001}});
   auto copies = [before = 0LL]() mutable {
-    auto const now = static_cast<long long>(fake_cuda_count("h2d_copies"));
+    auto const now = fake_cuda_count("h2d_copies");
     return now - std::exchange(before, now);
   };
   for (float const first : {1.0F, 2.0F, 3.0F}) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "support/errors.hpp"
@@ -39,6 +40,21 @@ TEST_F(BuilderTest, TellsInputsOutputsAndTypes) {
   EXPECT_FALSE(result.outputs[0].is_input);
   ASSERT_EQ(result.layer_types.count("float32"), 1U);
   EXPECT_GE(result.layer_types.at("float32"), 2);
+}
+
+TEST_F(BuilderTest, TellsTheNetworksLayers) {
+  BuildResult const result = build(library(), small(), usual());
+  auto const matmul = std::find_if(result.network_layers.begin(), result.network_layers.end(),
+                                   [](NetworkLayer const& layer) { return layer.kind == "matrix_multiply"; });
+  ASSERT_NE(matmul, result.network_layers.end());
+  EXPECT_FALSE(matmul->name.empty());
+  ASSERT_EQ(matmul->inputs.size(), 2U);
+  EXPECT_EQ(matmul->inputs[0], std::make_pair(std::string("x"), DType::kFloat32));
+  ASSERT_EQ(matmul->outputs.size(), 1U);
+  EXPECT_EQ(matmul->outputs[0].second, DType::kFloat32);
+  std::size_t outputs = 0;
+  for (auto const& [dtype, count] : result.layer_types) outputs += static_cast<std::size_t>(count);
+  EXPECT_EQ(outputs, result.network_layers.size());
 }
 
 TEST_F(BuilderTest, AStaticModelNeedsNoProfile) {
@@ -87,7 +103,8 @@ TEST_F(BuilderTest, ATimingCacheOfSomethingElseDoesNotMatter) {
 }
 
 TEST_F(BuilderTest, EveryPrecisionIsTaken) {
-  for (auto const precision : {Precision::kFp32, Precision::kTf32, Precision::kFp16, Precision::kBf16}) {
+  for (auto const precision : {Precision::kFp32, Precision::kTf32, Precision::kFp16, Precision::kBf16, Precision::kInt8,
+                               Precision::kInt8Fp16}) {
     BuilderOptions options = usual();
     options.precision = precision;
     EXPECT_GT(build(library(), small(), options).size(), 28U) << static_cast<int>(precision);

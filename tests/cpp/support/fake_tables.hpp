@@ -1,4 +1,5 @@
-// Virtual tables as FAKE_NUMBER's generation has them, by the names that cpp/abi gives to their slots.
+// Virtual tables as FAKE_NUMBER's generation has them, by the names that cpp/abi gives to their slots. TensorRT-RTX
+// (10701) has those of 11, but for what cpp/abi/slots.cpp lists.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +24,7 @@ struct Enumerator {
 constexpr Slot kSlots[] = {
 #if FAKE_NUMBER < 10000
 #include "abi/slots_8.inc"
-#elif FAKE_NUMBER < 110000
+#elif FAKE_NUMBER >= 100000 && FAKE_NUMBER < 110000
 #include "abi/slots_10.inc"
 #else
 #include "abi/slots_11.inc"
@@ -33,7 +34,7 @@ constexpr Slot kSlots[] = {
 constexpr Enumerator kValues[] = {
 #if FAKE_NUMBER < 10000
 #include "abi/slots_8.inc"
-#elif FAKE_NUMBER < 110000
+#elif FAKE_NUMBER >= 100000 && FAKE_NUMBER < 110000
 #include "abi/slots_10.inc"
 #else
 #include "abi/slots_11.inc"
