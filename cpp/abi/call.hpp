@@ -109,6 +109,8 @@ TF2TRT_ON_IMPL(VExecutionContext_enqueueV3, bool(void*))
 TF2TRT_ON_IMPL(VExecutionContext_setOptimizationProfileAsync, bool(Int, void*))
 TF2TRT_ON_IMPL(VExecutionContext_setProfiler, void(void*))
 TF2TRT_ON_IMPL(VExecutionContext_setEnqueueEmitsProfile, void(bool))
+TF2TRT_ON_IMPL(VExecutionContext_setDeviceMemory, void(void*))
+TF2TRT_ON_IMPL(VExecutionContext_setDeviceMemoryV2, void(void*, std::int64_t))
 TF2TRT_ON_IMPL(VExecutionContext_inferShapes, Int(Int, Name*))
 
 TF2TRT_ON_IMPL(VEngineInspector_setExecutionContext, bool(void const*))
@@ -296,6 +298,15 @@ inline void* create_context(Api const& api, void const* engine) {
   constexpr auto kMethod = Method::VCudaEngine_createExecutionContext;
   if (api.generation() == 8) return call_as<void*()>(api, kMethod, engine);
   return call_as<void*(Int)>(api, kMethod, engine, api.value(Value::ExecutionContextAllocationStrategy_kSTATIC));
+}
+
+// A context whose memory for activations is the user's.
+inline void* create_context_without_memory(Api const& api, void const* engine) {
+  if (api.generation() == 8) {
+    return call_as<void*()>(api, Method::VCudaEngine_createExecutionContextWithoutDeviceMemory, engine);
+  }
+  return call_as<void*(Int)>(api, Method::VCudaEngine_createExecutionContext, engine,
+                             api.value(Value::ExecutionContextAllocationStrategy_kUSER_MANAGED));
 }
 
 }  // namespace tf2trt::abi

@@ -216,10 +216,19 @@ ExecutionContext Engine::create_context() const {
                 {mebibytes(available) + " free", mebibytes(needed) + " for the engine's activations",
                  "close other engines and programs, or build for a smaller largest shape or with a smaller workspace"});
   }
+  return make_context(abi::create_context);
+}
+
+ExecutionContext Engine::create_context_without_memory() const {
+  cuda::ContextGuard const guard(state_->cuda_context);
+  return make_context(abi::create_context_without_memory);
+}
+
+ExecutionContext Engine::make_context(void* (*create)(abi::Api const&, void const*)) const {
   LogCapture const log;
   std::shared_ptr<ExecutionContext::State> const state(new ExecutionContext::State{state_, {}, {}, {}},
                                                        delete_in_context<ExecutionContext::State>);
-  state->context = abi::Owned(abi::create_context(state_->api(), state_->get()));
+  state->context = abi::Owned(create(state_->api(), state_->get()));
   if (!state->context) throw Error(ErrorKind::kDevice, "the execution context could not be created" + log.errors());
   return ExecutionContext(state);
 }
@@ -250,6 +259,15 @@ void ExecutionContext::set_tensor_address(std::string const& name, void* address
   LogCapture const log;
   if (!call<Method::VExecutionContext_setTensorAddress>(state_->api(), state_->get(), name.c_str(), address)) {
     throw Error(ErrorKind::kInput, "tensor \"" + name + "\": its address cannot be set" + log.errors());
+  }
+}
+
+void ExecutionContext::set_device_memory(void* address, std::size_t bytes) {
+  abi::Api const& api = state_->api();
+  if (api.has(Method::VExecutionContext_setDeviceMemoryV2)) {
+    call<Method::VExecutionContext_setDeviceMemoryV2>(api, state_->get(), address, static_cast<std::int64_t>(bytes));
+  } else {
+    call<Method::VExecutionContext_setDeviceMemory>(api, state_->get(), address);
   }
 }
 

@@ -41,6 +41,11 @@ void Event::wait_on(void* stream) const {
   cuda::check(cuda::driver().stream_wait(stream, handle_.get(), 0), "cuStreamWaitEvent");
 }
 
+void Event::synchronize() const {
+  cuda::ContextGuard const guard;
+  cuda::check(cuda::driver().event_synchronize(handle_.get()), "cuEventSynchronize");
+}
+
 float Event::since(Event const& start) const {
   float milliseconds = 0;
   cuda::check(cuda::driver().event_synchronize(handle_.get()), "cuEventSynchronize");

@@ -17,6 +17,7 @@
     ├── EngineError                      the .engine file: missing, truncated, damaged
     │   ├── EngineVersionError           built by a TensorRT that the loaded one cannot read
     │   └── EngineDeviceError            built for another GPU
+    ├── OperatorError                    TensorFlow's op Tf2TrtEngine cannot be compiled or loaded
     ├── VerificationError                two results that should agree do not
     └── OutputError (OSError)            a result cannot be written
 
@@ -40,6 +41,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "OnnxError",
+    "OperatorError",
     "OutputError",
     "PluginError",
     "SurgeryError",
@@ -133,6 +135,10 @@ class EngineVersionError(EngineError):
 
 class EngineDeviceError(EngineError):
     """An engine was built for another GPU than the one present."""
+
+
+class OperatorError(Tf2TrtError):
+    """TensorFlow's op ``Tf2TrtEngine`` cannot be compiled for the TensorFlow that is installed, or not be loaded."""
 
 
 class VerificationError(Tf2TrtError):

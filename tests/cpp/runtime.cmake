@@ -11,8 +11,8 @@ set_target_properties(fake-cuda PROPERTIES OUTPUT_NAME cuda SOVERSION 1
 add_executable(tf2trt-runtime-tests
   runtime/builder_flags_test.cpp runtime/calibrator_error_test.cpp runtime/calibrator_test.cpp
   runtime/engine_test.cpp runtime/fake_cuda_test.cpp runtime/fake_graph_test.cpp runtime/fake_memory_test.cpp
-  runtime/layer_precision_test.cpp runtime/memory_test.cpp runtime/session_parts_test.cpp runtime/session_test.cpp)
-target_link_libraries(tf2trt-runtime-tests PRIVATE tf2trt fake-cuda GTest::gtest_main Threads::Threads)
+  runtime/hybrid_test.cpp runtime/layer_precision_test.cpp runtime/memory_test.cpp runtime/session_parts_test.cpp runtime/session_test.cpp)
+target_link_libraries(tf2trt-runtime-tests PRIVATE tf2trt tf2trt_hybrid fake-cuda GTest::gtest_main Threads::Threads)
 # An RPATH, unlike a RUNPATH, comes before LD_LIBRARY_PATH, where a machine with a GPU may have its driver.
 target_link_options(tf2trt-runtime-tests PRIVATE -Wl,--disable-new-dtags)
 target_compile_definitions(tf2trt-runtime-tests PRIVATE

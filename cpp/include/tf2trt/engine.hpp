@@ -14,6 +14,10 @@
 
 namespace tf2trt {
 
+namespace abi {
+class Api;
+}
+
 class ExecutionContext;
 
 // Gives memory for outputs whose sizes depend on the data. Called from within enqueue, by its thread; what it throws is
@@ -68,12 +72,15 @@ class Engine {
   [[nodiscard]] std::string information() const;
   // Allocates device memory. Throws Error(kDevice), with the figures, where less is free than the engine says it needs.
   [[nodiscard]] ExecutionContext create_context() const;
+  // A context that allocates no memory for activations: set_device_memory gives it some before each enqueue.
+  [[nodiscard]] ExecutionContext create_context_without_memory() const;
   // The CUcontext that it lives in. Contexts, streams and memory for it belong there.
   [[nodiscard]] void* cuda_context() const noexcept;
 
   struct State;
 
  private:
+  [[nodiscard]] ExecutionContext make_context(void* (*create)(abi::Api const&, void const*)) const;
   explicit Engine(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };
@@ -89,6 +96,9 @@ class ExecutionContext {
   [[nodiscard]] Shape tensor_shape(std::string const& name) const;
   // Device memory; host memory where TensorInfo says on_host. The memory must outlive the work that uses it.
   void set_tensor_address(std::string const& name, void* address);
+  // Memory for the activations of a context that was created without: at least Engine::device_memory_size() bytes of
+  // the device's, at a multiple of 256. It is in use until the work that is queued next is done.
+  void set_device_memory(void* address, std::size_t bytes);
   // Where the memory of an output comes from, instead of an address; kept until another one, or nullptr, is set. Throws
   // Error(kInput) for a name that is no output.
   void set_output_allocator(std::string const& name, std::shared_ptr<OutputAllocator> allocator);

@@ -29,6 +29,8 @@ class Event {
   void record(void* stream) const;
   // What is put on `stream` from now on starts after this event; the host does not wait.
   void wait_on(void* stream) const;
+  // Blocks until what was on the stream when it was recorded is done.
+  void synchronize() const;
   // Milliseconds from `start` to this event; waits for this event.
   [[nodiscard]] float since(Event const& start) const;
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "export": "A model to an ONNX file for TensorRT.",
     "calibrate": "ONNX to INT8 ONNX, on data of yours.",
     "build": "ONNX to an engine.",
+    "hybrid": "Engines inside a SavedModel, TensorFlow for the rest.",
     "run": "Run an engine on arrays.",
     "verify": "A model against its engine, and which layers are to blame.",
 }

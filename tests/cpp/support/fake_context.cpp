@@ -225,7 +225,10 @@ bool Context::enqueue(void* stream) {
       launch->operands["y"].count != launch->operands["x"].count) {
     return error("enqueueV3: Error Code 7: reshape would change volume");
   }
-  ranges.push_back({scratch, 1});
+  if (scratch == 0 || scratch_size < model.device_memory || scratch % 256 != 0) {
+    return error("enqueueV3: Error Code 3: API Usage Error (too little device memory, or it is not aligned)");
+  }
+  ranges.push_back({scratch, model.device_memory});
   auto const run = [](void* argument) { compute(*static_cast<Launch*>(argument), cuda().storage); };
   auto const release = [](void* argument) { delete static_cast<Launch*>(argument); };
   if (cuda().enqueue(stream, run, launch.release(), release, ranges.data(), ranges.size()) != 0) {
@@ -237,6 +240,12 @@ bool Context::enqueue(void* stream) {
   cuda().synchronize(stream);
   report();
   return true;
+}
+
+void Context::set_memory(void* memory, std::size_t size) {
+  if (owns_scratch) cuda().violation("device memory for a context that has its own");
+  scratch = number(memory);
+  scratch_size = size;
 }
 
 void Context::report() {

@@ -35,7 +35,7 @@ void end(Context& context) {
   auto& all = context.engine->contexts;
   all.erase(std::remove(all.begin(), all.end(), &context), all.end());
   Current const current(context.engine->cuda_context);
-  if (context.scratch != 0) cuda().free(context.scratch);
+  if (context.owns_scratch && context.scratch != 0) cuda().free(context.scratch);
 }
 
 void end(Inspector& /*inspector*/) {}
@@ -127,6 +127,10 @@ Table context_table() {
     if (names != nullptr) std::copy_n(missing.begin(), told, names);
     return static_cast<std::int32_t>(missing.size());
   });
+  t.put("VExecutionContext_setDeviceMemory",
+        [](Context* c, void* memory) { c->set_memory(memory, c->engine->model.device_memory); });
+  t.put("VExecutionContext_setDeviceMemoryV2",
+        [](Context* c, void* memory, std::int64_t size) { c->set_memory(memory, static_cast<std::size_t>(size)); });
   t.put("VExecutionContext_allInputDimensionsSpecified", [](Context* c) { return c->missing().empty(); });
   t.put("VExecutionContext_setOutputAllocator", [](Context* c, char const* name, void* allocator) {
     Tensor const* tensor = c->engine->model.find(name);
@@ -139,14 +143,16 @@ Table context_table() {
   return t;
 }
 
-void* make_context(Engine* engine) {
+void* make_context(Engine* engine, bool with_memory) {
   static Table const table = context_table();
   if (!engine->is_current("createExecutionContext")) return nullptr;
   Current const current(engine->cuda_context);
   auto* context = new Context{};
   context->table = table.slots.data();
   context->engine = engine;
-  if (cuda().alloc(&context->scratch, engine->model.device_memory) != 0) {
+  context->owns_scratch = with_memory;
+  context->scratch_size = with_memory ? engine->model.device_memory : 0;
+  if (with_memory && cuda().alloc(&context->scratch, engine->model.device_memory) != 0) {
     engine->runtime->error("Error Code 2: OutOfMemory (no further information): " +
                            std::to_string(engine->model.device_memory) + " bytes for a context");
     delete context;
@@ -221,7 +227,10 @@ Table engine_table() {
   t.put("VCudaEngine_getDeviceMemorySize", [](Engine* e) { return e->model.device_memory; });
   t.put("VCudaEngine_getDeviceMemorySizeV2",
         [](Engine* e) { return static_cast<std::int64_t>(e->model.device_memory); });
-  t.put("VCudaEngine_createExecutionContext", [](Engine* e) { return make_context(e); });
+  t.put("VCudaEngine_createExecutionContext", [](Engine* e, std::int32_t strategy) {  // 8 passes none
+    return make_context(e, kGeneration == 8 || strategy == value_of("ExecutionContextAllocationStrategy_kSTATIC"));
+  });
+  t.put("VCudaEngine_createExecutionContextWithoutDeviceMemory", [](Engine* e) { return make_context(e, false); });
   t.put("VCudaEngine_createEngineInspector", [](Engine*) { return make_inspector(); });
   t.put("VCudaEngine_getName", [](Engine* e) { return e->model.name.c_str(); });
   t.put("VCudaEngine_getNbLayers", [](Engine*) -> std::int32_t { return 2; });

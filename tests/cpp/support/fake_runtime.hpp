@@ -91,6 +91,8 @@ struct Context {
   Engine* engine;
   int profile = -1;
   unsigned long long scratch = 0;
+  std::size_t scratch_size = 0;
+  bool owns_scratch = true;
   void* profiler = nullptr;
   bool emits = true;
   bool unreported = false;
@@ -107,6 +109,7 @@ struct Context {
   bool set_profile(int index, void* stream);
   bool set_shape(char const* name, Shape const& shape);
   bool set_address(char const* name, void* address);
+  void set_memory(void* memory, std::size_t size);
   bool enqueue(void* stream);
   void report();
 
