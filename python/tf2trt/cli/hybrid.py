@@ -55,8 +55,8 @@ def command(saved_model: str, output: str, as_json: bool, picture: Optional[str]
     """Put TensorRT engines into a SavedModel for the parts that TensorRT takes; the rest stays with TensorFlow.
 
     Shows every segment with its engines, and why nodes stay with TensorFlow. The result opens with
-    tf.saved_model.load after import tf2trt.hybrid. With --strict the exit status is 1, and nothing is written, where
-    less of the model is in engines.
+    tf.saved_model.load once tf2trt.hybrid.op.load_op() was called. With --strict the exit status is 1, and nothing is
+    written, where less of the model is in engines.
     """
     from tf2trt.export.saved_model import is_saved_model
     from tf2trt.files import atomic_write, check_writable
