@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow")
-pytest.importorskip("tf2onnx")
+for needed in ("tensorflow", "tf2onnx"):
+    if importlib.util.find_spec(needed) is None:  # not imported here: that has to be done quietly
+        pytest.skip(f"{needed} is not installed", allow_module_level=True)
 
-from tf2trt.hybrid.options import HybridOptions
-from tf2trt.numerics import relative_error
+from tf2trt.hybrid.options import HybridOptions  # noqa: E402
+from tf2trt.numerics import relative_error  # noqa: E402
 
 sys.path.append(str(Path(__file__).parent.parent / "support"))
-from hybrid_models import MODELS, save, tf
+from hybrid_models import MODELS, save, tf  # noqa: E402
 
 SEED = int(np.random.default_rng().integers(1 << 30))
 

@@ -1,5 +1,6 @@
 """The op Tf2TrtEngine runs engines on TensorFlow's own stream and memory."""
 
+import importlib.util
 import os
 import threading
 from pathlib import Path
@@ -10,12 +11,15 @@ import pytest
 from onnx import TensorProto, helper
 
 from tf2trt.build import BuildOptions, build_engine
+from tf2trt.export.quiet import import_tensorflow
 from tf2trt.hybrid.op import load_op
 from tf2trt.hybrid.stats import SegmentStats, stats
 from tf2trt.numerics import relative_error
 from tf2trt.specs import ShapeRange
 
-tf = pytest.importorskip("tensorflow")
+if importlib.util.find_spec("tensorflow") is None:
+    pytest.skip("TensorFlow is not installed", allow_module_level=True)
+tf = import_tensorflow()
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,9 @@ from tf2trt.errors import (
     UnsupportedVersionError,
     UsageError,
 )
+from tf2trt.export.quiet import import_tensorflow
 
-tf = pytest.importorskip("tensorflow")
+tf = import_tensorflow()
 sys.path.append(str(Path(__file__).parent.parent / "support"))
 import tftrt_standin as standin  # noqa: E402
 
