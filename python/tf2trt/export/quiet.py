@@ -22,8 +22,10 @@ _CHATTER = re.compile(
 )
 
 
-def import_tensorflow() -> Any:
+def import_tensorflow(level: int = 2) -> Any:
     """Imports TensorFlow (extra ``export``) quietly where this is its first import; returns the module.
+
+    ``level`` is what its C++ log leaves out from then on: 1 what only informs, 2 warnings as well.
 
     TensorFlow reads its log level once, from the environment, and some of its libraries log before they read it. So
     the variable is set for the time of the import only (a value of the user's stays), and the log lines that come all
@@ -34,7 +36,7 @@ def import_tensorflow() -> Any:
     """
     if "tensorflow" in sys.modules or _LEVEL in os.environ:
         return require("tensorflow", "export")
-    os.environ[_LEVEL] = "2"
+    os.environ[_LEVEL] = str(level)
     try:
         with without_chatter():
             tensorflow = require("tensorflow", "export")

@@ -153,12 +153,16 @@ def _cache_folder() -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"cannot write {folder}",
-            received=error.strerror,
-            hint="name a folder that you may write to in the variable TF2TRT_CACHE",
-        ) from error
+        raise _cannot_write(folder, error) from error
     return folder
+
+
+def _cannot_write(folder: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot write {folder}",
+        received=error.strerror,
+        hint="name a folder that you may write to in the variable TF2TRT_CACHE",
+    )
 
 
 @contextlib.contextmanager
@@ -168,11 +172,7 @@ def _lock(folder: Path) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise OutputError(
-            f"cannot write {folder}",
-            received=error.strerror,
-            hint="name a folder that you may write to in the variable TF2TRT_CACHE",
-        ) from error
+        raise _cannot_write(folder, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -8,6 +8,7 @@ from typing import Dict, FrozenSet, List, Optional, Sequence, Set, Tuple, Union
 
 from tf2trt.hybrid.coverage import FREE
 from tf2trt.hybrid.report import HybridReport, NodeReport, SegmentReport
+from tf2trt.hybrid.union import union
 
 __all__ = ["Box", "Drawing", "group_nodes"]
 
@@ -152,18 +153,11 @@ def _levels(sources: Dict[Unit, Set[Unit]], kinds: Dict[Unit, str]) -> Dict[Unit
 
 def _groups(sources: Dict[Unit, Set[Unit]], kinds: Dict[Unit, str], levels: Dict[Unit, int]) -> List[List[Unit]]:
     """The units box by box."""
-    leader = {unit: unit for unit in sources}
-
-    def find(unit: Unit) -> Unit:
-        while leader[unit] != unit:
-            leader[unit] = leader[leader[unit]]
-            unit = leader[unit]
-        return unit
-
+    find, join = union(sources)
     for unit, those in sources.items():
         for source in those:
             if kinds[source] == kinds[unit] == "native" and levels[source] == levels[unit]:
-                leader[find(unit)] = find(source)
+                join(source, unit)
     groups: Dict[Unit, List[Unit]] = {}
     for unit in sources:
         groups.setdefault(find(unit), []).append(unit)

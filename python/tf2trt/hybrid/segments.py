@@ -12,10 +12,11 @@ behind an unsupported node. So neighbouring pieces are then merged while that ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Collection, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Collection, Dict, List, Optional, Sequence, Set, Tuple
 
 from tf2trt.errors import UsageError
 from tf2trt.hybrid.graph import Node, topological_order
+from tf2trt.hybrid.union import union
 
 __all__ = ["Segment", "find_segments"]
 
@@ -62,28 +63,13 @@ def _level_pieces(order: Sequence[str], sources: Dict[str, Tuple[str, ...]], acc
         level[name] = max(
             (level[source] + ((source in accepted) != (name in accepted)) for source in sources[name]), default=least
         )
-    find, join = _union(order)
+    find, join = union(order)
     for name in order:
         if name in accepted:
             for source in sources[name]:
                 if source in accepted and level[source] == level[name]:
                     join(source, name)
     return {name: find(name) for name in order}
-
-
-def _union(names: Sequence[str]) -> Tuple[Callable[[str], str], Callable[[str, str], None]]:
-    parent = {name: name for name in names}
-
-    def find(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    def join(one: str, other: str) -> None:
-        parent[find(other)] = find(one)
-
-    return find, join
 
 
 class _Pieces:

@@ -15,8 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import Any, Iterator, List
 
-from tf2trt.export.quiet import import_tensorflow, without_chatter
-from tf2trt.extras import require
+from tf2trt.export.quiet import import_tensorflow
 
 __all__ = [
     "Failure",
@@ -29,7 +28,6 @@ __all__ = [
     "tensorrt_errors",
 ]
 
-_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 # glog's and absl's prefixes: "W0000 00:00:1732... file.cc:1] " and "2024-04-01 20:36:48.2: W tensorflow/...cc:916] "
 _PREFIX = r"(?:[IWEF]\d{4} \d\d:\d\d:\S+\s+\d+ |\d{4}-\d\d-\d\d \S+: [IWEF] )\S+\] "
@@ -90,16 +88,7 @@ def import_with_warnings() -> Any:
     Raises:
         MissingExtraError: TensorFlow is not installed.
     """
-    if "tensorflow" in sys.modules or _LEVEL in os.environ:
-        return import_tensorflow()
-    os.environ[_LEVEL] = "1"
-    try:
-        with without_chatter():
-            tensorflow = require("tensorflow", "export")
-            tensorflow.config.list_physical_devices()  # the first look at the devices logs too
-            return tensorflow
-    finally:
-        os.environ.pop(_LEVEL, None)
+    return import_tensorflow(level=1)
 
 
 @contextlib.contextmanager
