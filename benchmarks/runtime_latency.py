@@ -160,6 +160,8 @@ def judge(report: Report, rounds: Dict[str, List[np.ndarray]], programs: List[Di
     over = [float(np.median(samples)) - each["p50"] for samples, each in zip(rounds["python"], programs)]
     spread = f"in rounds {min(over):.1f}..{max(over):.1f}"
     report.bound("Python's p50 over C++'s", float(np.median(over)), OVER_CPP, "us", at_most=True, note=spread)
+    in_place = [float(np.median(b) / np.median(a)) for a, b in zip(rounds["view"], rounds["other"])]
+    report.figure("Polygraphy's p50 by that of pinned views", Spread.of_single(in_place), "x")
     ratios = [float(np.median(b) / np.median(a)) for a, b in zip(rounds["python"], rounds["other"])]
     spread = f"in rounds {min(ratios):.2f}..{max(ratios):.2f}"
     report.bound(
