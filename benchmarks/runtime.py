@@ -1,12 +1,13 @@
 """What the runtime costs, on a GPU: every figure that it promises, each beside its bound.
 
     python benchmarks/runtime.py [MEASURE ...] --resnet50 FOLDER --run TF2TRT_RUN [--engines DIR] [--json FILE]
-                                 [--tftrt SAVED_MODEL [--tftrt-python PROGRAM]]
+                                 [--tftrt SAVED_MODEL [--tftrt-python PROGRAM]] [--polygraphy-python PROGRAM]
 
 Without a MEASURE all of them, one after the other (some five minutes, and up to three more to build ResNet-50 twice):
 
     latency   ResNet-50 FP16, one image, host to host, p50: Python, Python with pinned views, C++ (tf2trt-run), and the
-              way of Polygraphy's TrtRunner (checks, pageable copies, addresses, enqueue), in turns.
+              way of Polygraphy's TrtRunner (checks, pageable copies, addresses, enqueue), in turns; with
+              --polygraphy-python, a Python that has polygraphy and TensorRT's bindings, TrtRunner itself, too.
               Bounds: Python at most 15 us over C++; Polygraphy's way at least 1.3 times as long as Python.
     call      One layer: a whole call, and its own cost, which is all that is not waiting for the GPU, in parts: checks,
               copy and launch; synchronise and fresh result; the engine's pool. Bound: 12 us.
@@ -67,6 +68,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures and bounds there, too")
     parser.add_argument("--tftrt", type=Path, metavar="SAVED_MODEL", help="converted by tftrt_process.py")
     parser.add_argument("--tftrt-python", default="/usr/bin/python3", metavar="PROGRAM")
+    parser.add_argument("--polygraphy-python", metavar="PROGRAM", help="has polygraphy and TensorRT's bindings")
     given = parser.parse_args()
     for measure in given.measures:
         if measure not in MEASURES:
@@ -105,7 +107,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tf2trt-runtime-") as scratch:
         engines = Engines(given.engines or Path(scratch), given.resnet50)
         measures: Dict[str, Callable[[], None]] = {
-            "latency": lambda: latency(report, engines, given.run.resolve()),
+            "latency": lambda: latency(report, engines, given.run.resolve(), given.polygraphy_python),
             "call": lambda: call(report, engines),
             "map": lambda: stream_dataset(report, engines),
             "threads": lambda: threads(report, engines),

@@ -1,11 +1,12 @@
-"""ResNet-50 FP16, one image, host to host: four ways to run one engine, in turns."""
+"""ResNet-50 FP16, one image, host to host: four ways to run one engine, in turns, and Polygraphy itself where it is."""
 
+import json
 import os
 import re
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 from runtime_cuda import primary
@@ -108,8 +109,22 @@ def cpp(program: Path, engine: Path, name: str, array: Path, folder: Path) -> Di
     return {"p50": p50, "p99": p99, "gpu": gpu}
 
 
-def latency(report: Report, engines: Engines, program: Path) -> None:
-    """Times the four ways in turns, compares their outputs and judges."""
+def polygraphy(python: str, engine: Path, array: Path, output: Path) -> np.ndarray:
+    """One round of Polygraphy's TrtRunner, by a Python that has it: microseconds of each call.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    script = Path(__file__).with_name("polygraphy_process.py")
+    command = [python, str(script), str(engine), str(array), str(output), "--calls", str(CALLS)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: exit status {result.returncode}\n{result.stdout}{result.stderr}")
+    return np.array(json.loads(result.stdout.splitlines()[-1])["samples"])
+
+
+def latency(report: Report, engines: Engines, program: Path, polygraphy_python: Optional[str]) -> None:
+    """Times the ways in turns, compares their outputs and judges."""
     path = engines.one_image()
     report.start("latency", "ResNet-50 FP16, one image, host to host: array in, fresh array out; us a call")
     with tempfile.TemporaryDirectory() as scratch, Engine.load(path) as engine, Engine.load(path) as second:
@@ -123,7 +138,7 @@ def latency(report: Report, engines: Engines, program: Path) -> None:
         with primary() as driver:
             other = PolygraphyWay(driver, path)
             other.prepare({name: x})
-        rounds: Dict[str, List[np.ndarray]] = {"python": [], "view": [], "other": []}
+        rounds: Dict[str, List[np.ndarray]] = {"python": [], "view": [], "other": [], "polygraphy": []}
         programs = []
         for _ in range(ROUNDS):
             rounds["python"].append(time_calls(lambda: engine(x), CALLS))
@@ -131,6 +146,9 @@ def latency(report: Report, engines: Engines, program: Path) -> None:
             rounds["view"].append(time_calls(lambda: context.run(results="view"), CALLS))
             with primary():
                 rounds["other"].append(time_calls(lambda: other({name: x}), CALLS))
+            if polygraphy_python is not None:
+                samples = polygraphy(polygraphy_python, path, folder / "x.npy", folder / "polygraphy.npy")
+                rounds["polygraphy"].append(samples)
         expected = engine(x)
         with primary():
             theirs = other({name: x})[output].copy()
@@ -140,6 +158,8 @@ def latency(report: Report, engines: Engines, program: Path) -> None:
             "engine(x) and pinned views give the same bits": context.run(results="copy"),
             "engine(x) and Polygraphy's way give the same bits": theirs,
         }
+        if polygraphy_python is not None:
+            same["engine(x) and Polygraphy itself give the same bits"] = np.load(folder / "polygraphy.npy")
         gpu = Spread.of([engine.time_launches(CALLS)])
     judge(report, rounds, programs)
     report.figure("GPU alone, without copies, between events", gpu, "ms")
@@ -157,6 +177,10 @@ def judge(report: Report, rounds: Dict[str, List[np.ndarray]], programs: List[Di
     report.figure("tf2trt-run, C++ (each round its p50 of calls)", in_cpp, "us", f"{CALLS} calls each; printed to 1 us")
     report.figure("tf2trt-run, C++ (each round its p99)", p99, "us")
     report.figure("Polygraphy's way (checks, pageable copies, addresses, enqueue)", other, "us")
+    if rounds["polygraphy"]:
+        report.figure("Polygraphy's TrtRunner itself, in another Python", Spread.of(rounds["polygraphy"]), "us")
+        ratios = [float(np.median(b) / np.median(a)) for a, b in zip(rounds["python"], rounds["polygraphy"])]
+        report.figure("its p50 by Python's", Spread.of_single(ratios), "x")
     over = [float(np.median(samples)) - each["p50"] for samples, each in zip(rounds["python"], programs)]
     spread = f"in rounds {min(over):.1f}..{max(over):.1f}"
     report.bound("Python's p50 over C++'s", float(np.median(over)), OVER_CPP, "us", at_most=True, note=spread)
