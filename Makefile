@@ -120,7 +120,7 @@ build/tidy/%.ok: % $(CPP_HEADERS) .clang-tidy $(wildcard tests/cpp/.clang-tidy) 
 	@mkdir -p $(@D) && touch $@
 
 # Not part of any build here: compiled where it is used, against the TensorFlow that is there.
-build/tidy/cpp/hybrid/op.cpp.ok: cpp/hybrid/op.cpp cpp/hybrid/interface.h .clang-tidy | .venv/.test
+build/tidy/cpp/hybrid/op.cpp.ok: cpp/hybrid/op.cpp $(wildcard cpp/hybrid/op_*.hpp) cpp/hybrid/interface.h .clang-tidy | .venv/.test
 	@echo clang-tidy $<
 	@folder=$$($(BIN)/python -c 'import importlib.util as u, os; print(os.path.dirname(u.find_spec("tensorflow").origin))'); \
 	$(BIN)/clang-tidy --quiet $< -- -std=c++17 -Icpp/hybrid -isystem "$$folder/include" 2> >(grep -v 'warnings generated' >&2)

@@ -16,14 +16,6 @@ struct Options : BuilderOptions {
   py::object calibrator = py::none();
 };
 
-Precision precision_of(std::string const& wanted) {
-  for (Precision const precision : {Precision::kFp32, Precision::kTf32, Precision::kFp16, Precision::kBf16,
-                                    Precision::kInt8, Precision::kInt8Fp16}) {
-    if (wanted == name_of(precision)) return precision;
-  }
-  throw Error(ErrorKind::kUsage, "precision", {wanted, "fp32, tf32, fp16, bf16, int8 or int8+fp16", ""});
-}
-
 using NamePair = std::pair<std::string, std::string>;
 
 std::vector<NamePair> get_layer_precision(Options const& options) {

@@ -8,20 +8,20 @@
 #include <string>
 #include <vector>
 
-#include "shared_engine.hpp"
+#include "segment_engines.hpp"
 
 using tf2trt::Shape;
 using tf2trt::hybrid::Binding;
 using tf2trt::hybrid::NoFit;
-using tf2trt::hybrid::SharedEngine;
+using tf2trt::hybrid::Segment;
+using tf2trt::hybrid::SegmentEngines;
 
-struct tf2trt_hybrid_engine {
-  std::shared_ptr<SharedEngine> shared;
+struct tf2trt_hybrid_engines {
+  std::shared_ptr<SegmentEngines> shared;
 };
 
 struct tf2trt_hybrid_run {
-  std::shared_ptr<SharedEngine> shared;
-  SharedEngine::Slot* slot;
+  SegmentEngines::Begun begun;
 };
 
 namespace {
@@ -74,8 +74,7 @@ void tf2trt_hybrid_search(char const* const* paths, size_t count) {
   folders().paths.assign(paths, paths + count);
 }
 
-int tf2trt_hybrid_open(char const* path, int device, tf2trt_hybrid_tensor const* inputs, size_t input_count,
-                       tf2trt_hybrid_tensor const* outputs, size_t output_count, tf2trt_hybrid_engine** opened,
+int tf2trt_hybrid_open(tf2trt_hybrid_segment const* segment, int device, tf2trt_hybrid_engines** opened,
                        tf2trt_hybrid_message message) {
   return guarded(message, [&] {
     std::vector<std::string> places;
@@ -83,41 +82,53 @@ int tf2trt_hybrid_open(char const* path, int device, tf2trt_hybrid_tensor const*
       std::scoped_lock const lock(folders().mutex);
       places = folders().paths;
     }
-    auto shared =
-        SharedEngine::open(path, device, places, bindings(inputs, input_count), bindings(outputs, output_count));
-    *opened = new tf2trt_hybrid_engine{std::move(shared)};
+    Segment wanted;
+    wanted.engine = segment->engine;
+    wanted.onnx = segment->onnx;
+    wanted.calibration = segment->calibration;
+    wanted.options.precision = tf2trt::precision_of(segment->precision);
+    wanted.options.workspace = static_cast<std::size_t>(segment->workspace);
+    wanted.generation = segment->generation;
+    wanted.most_built = static_cast<std::size_t>(segment->most_built);
+    wanted.inputs = bindings(segment->inputs, segment->input_count);
+    wanted.outputs = bindings(segment->outputs, segment->output_count);
+    auto shared = SegmentEngines::open(wanted, device, places);
+    *opened = new tf2trt_hybrid_engines{std::move(shared)};
   });
 }
 
-void tf2trt_hybrid_close(tf2trt_hybrid_engine* engine) { delete engine; }
+void tf2trt_hybrid_close(tf2trt_hybrid_engines* engines) { delete engines; }
 
-int tf2trt_hybrid_begin(tf2trt_hybrid_engine* engine, void* stream, tf2trt_hybrid_shape const* inputs,
-                        tf2trt_hybrid_shape* outputs, size_t* scratch_size, tf2trt_hybrid_run** begun,
-                        tf2trt_hybrid_message message) {
-  return guarded(message, [&] {
+int tf2trt_hybrid_begin(tf2trt_hybrid_engines* engines, void* stream, tf2trt_hybrid_shape const* inputs, int must_run,
+                        tf2trt_hybrid_shape* outputs, tf2trt_hybrid_begun* begun, tf2trt_hybrid_message message) {
+  *begun = {};
+  bool built = false;
+  int const status = guarded(message, [&] {
     std::vector<Shape> shapes;
-    shapes.reserve(engine->shared->input_count());
-    for (std::size_t i = 0; i < engine->shared->input_count(); ++i) {
+    shapes.reserve(engines->shared->input_count());
+    for (std::size_t i = 0; i < engines->shared->input_count(); ++i) {
       shapes.emplace_back(inputs[i].extents, inputs[i].extents + inputs[i].rank);
     }
-    auto run = std::make_unique<tf2trt_hybrid_run>(tf2trt_hybrid_run{engine->shared, nullptr});
-    run->slot = &engine->shared->begin(stream, shapes);
-    for (std::size_t i = 0; i < run->slot->outputs.size(); ++i) {
-      Shape const& shape = run->slot->outputs[i];
-      outputs[i].rank = static_cast<std::int32_t>(shape.size());
-      std::copy(shape.begin(), shape.end(), outputs[i].extents);
+    auto run = std::make_unique<tf2trt_hybrid_run>();
+    run->begun = engines->shared->begin(stream, shapes, must_run != 0, built);
+    auto const& found = run->begun.slot->outputs;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      outputs[i].rank = static_cast<std::int32_t>(found[i].size());
+      std::copy(found[i].begin(), found[i].end(), outputs[i].extents);
     }
-    *scratch_size = engine->shared->scratch_size();
-    *begun = run.release();
+    begun->scratch_size = run->begun.engine->scratch_size();
+    begun->run = run.release();
   });
+  begun->built = built ? 1 : 0;
+  return status;
 }
 
 int tf2trt_hybrid_enqueue(tf2trt_hybrid_run* run, void const* const* inputs, void* const* outputs, void* scratch,
                           tf2trt_hybrid_message message) {
-  return guarded(message, [&] { run->shared->enqueue(*run->slot, inputs, outputs, scratch); });
+  return guarded(message, [&] { run->begun.engine->enqueue(*run->begun.slot, inputs, outputs, scratch); });
 }
 
 void tf2trt_hybrid_end(tf2trt_hybrid_run* run) {
-  run->shared->end(*run->slot);
+  run->begun.engine->end(*run->begun.slot);
   delete run;
 }

@@ -22,7 +22,7 @@ enum tf2trt_hybrid_status {
   TF2TRT_HYBRID_FAILED = 2  /* an engine that cannot be used, or a run that went wrong */
 };
 
-typedef struct tf2trt_hybrid_engine tf2trt_hybrid_engine;
+typedef struct tf2trt_hybrid_engines tf2trt_hybrid_engines; /* of one segment on one GPU */
 typedef struct tf2trt_hybrid_run tf2trt_hybrid_run;
 
 /* A tensor of the segment: its name in the engine, and its type as NumPy has it ("float32"), or "bfloat16". */
@@ -44,20 +44,44 @@ typedef struct {
 /* Folders in which TensorRT is looked for before the loader's own search. For engines that are opened afterwards. */
 TF2TRT_HYBRID_API void tf2trt_hybrid_search(char const* const* folders, size_t count);
 
-/* Opens the plan at `path` on the GPU of number `device`. An engine that is open already is shared. FAILED where there
- * is no such file, TensorRT does not read it here, or its tensors are not those given. */
-TF2TRT_HYBRID_API int tf2trt_hybrid_open(char const* path, int device, tf2trt_hybrid_tensor const* inputs,
-                                         size_t input_count, tf2trt_hybrid_tensor const* outputs, size_t output_count,
-                                         tf2trt_hybrid_engine** opened, tf2trt_hybrid_message message);
-/* No run of it may be between begin and end. Waits for the work that it has queued where nobody else has it open. */
-TF2TRT_HYBRID_API void tf2trt_hybrid_close(tf2trt_hybrid_engine* engine);
+/* A segment, and what its engines come from. */
+typedef struct {
+  char const* engine;    /* the plan's path; "" where there is none */
+  char const* onnx;      /* the file to build from for shapes that the plan does not take; "" where nothing is built */
+  char const* precision; /* of such a build: "fp32", "tf32", "fp16", "bf16", "int8" or "int8+fp16" */
+  char const* calibration; /* a cache of TensorRT's minmax calibrator, for INT8 without scales in the file; or "" */
+  int64_t workspace;       /* its scratch memory in bytes; 0 leaves it to TensorRT */
+  int generation;          /* 8, 10 or 11: of the TensorRT that the file was made for */
+  int most_built;          /* engines built here that are kept; the one used least lately goes */
+  tf2trt_hybrid_tensor const* inputs;
+  size_t input_count;
+  tf2trt_hybrid_tensor const* outputs;
+  size_t output_count;
+} tf2trt_hybrid_segment;
 
-/* Takes an execution context for these shapes of the inputs on `stream` (a CUstream). Tells the outputs' shapes, and
- * how many bytes of device memory the run needs beside them. Blocks while another thread is between begin and end with
- * it; never waits for the GPU. NO_FIT where no optimisation profile takes the shapes. */
-TF2TRT_HYBRID_API int tf2trt_hybrid_begin(tf2trt_hybrid_engine* engine, void* stream, tf2trt_hybrid_shape const* inputs,
-                                          tf2trt_hybrid_shape* outputs, size_t* scratch_size, tf2trt_hybrid_run** begun,
-                                          tf2trt_hybrid_message message);
+typedef struct {
+  tf2trt_hybrid_run* run;
+  size_t scratch_size; /* bytes of device memory that the run needs beside inputs and outputs */
+  int built;           /* whether the call built an engine: also where it fails after that */
+} tf2trt_hybrid_begun;
+
+/* Opens a segment's plan on the GPU of number `device`. What is open already is shared. FAILED where there is no such
+ * file, TensorRT does not read it here, or its tensors are not those given: then nothing is built either. */
+TF2TRT_HYBRID_API int tf2trt_hybrid_open(tf2trt_hybrid_segment const* segment, int device,
+                                         tf2trt_hybrid_engines** opened, tf2trt_hybrid_message message);
+/* No run of it may be between begin and end. Waits for the work that it has queued where nobody else has it open. */
+TF2TRT_HYBRID_API void tf2trt_hybrid_close(tf2trt_hybrid_engines* engines);
+
+/* Takes an execution context for these shapes of the inputs on `stream` (a CUstream). Tells the outputs' shapes. Blocks
+ * while another thread is between begin and end with it; never waits for the GPU but where it builds.
+ *
+ * Where no engine takes the shapes and there is an ONNX file, it builds one, which takes seconds to minutes; one at a
+ * time in the process. While another call builds for the same shapes it gives NO_FIT, or waits with `must_run`.
+ *
+ * NO_FIT where there is no engine: what could not be built is not tried again. */
+TF2TRT_HYBRID_API int tf2trt_hybrid_begin(tf2trt_hybrid_engines* engines, void* stream,
+                                          tf2trt_hybrid_shape const* inputs, int must_run, tf2trt_hybrid_shape* outputs,
+                                          tf2trt_hybrid_begun* begun, tf2trt_hybrid_message message);
 /* Queues the work on the stream; does not wait. The addresses are on the device, nullptr where a tensor is empty.
  * NO_FIT where one is not a multiple of 256, as TensorRT wants them. `scratch` is free for others once the work is
  * done, and so for what is queued on the same stream afterwards. After FAILED part of the work may have been queued. */

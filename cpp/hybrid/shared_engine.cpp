@@ -101,12 +101,17 @@ std::shared_ptr<SharedEngine> SharedEngine::open(std::string const& path, int de
   if (auto const open = known[key].lock()) return open;
   MappedFile const plan(path);
   PlanHeader const header = read_plan_header(plan.data(), plan.size(), path);
-  Engine engine = Engine::deserialize(Library::find(folders, false, &header), plan.data(), plan.size(), device);
-  check_tensors(engine, inputs, true);
-  check_tensors(engine, outputs, false);
-  std::shared_ptr<SharedEngine> const opened(new SharedEngine(std::move(engine), inputs, outputs));
+  auto const opened = of(Engine::deserialize(Library::find(folders, false, &header), plan.data(), plan.size(), device),
+                         inputs, outputs);
   known[key] = opened;
   return opened;
+}
+
+std::shared_ptr<SharedEngine> SharedEngine::of(Engine engine, std::vector<Binding> const& inputs,
+                                               std::vector<Binding> const& outputs) {
+  check_tensors(engine, inputs, true);
+  check_tensors(engine, outputs, false);
+  return std::shared_ptr<SharedEngine>(new SharedEngine(std::move(engine), inputs, outputs));
 }
 
 SharedEngine::SharedEngine(Engine engine, std::vector<Binding> const& inputs, std::vector<Binding> const& outputs)
@@ -137,17 +142,24 @@ SharedEngine::~SharedEngine() {
   }
 }
 
-int SharedEngine::fitting_profile(std::vector<Shape> const& shapes) const {
+bool SharedEngine::takes(std::vector<Shape> const& shapes) const { return find_profile(shapes).has_value(); }
+
+std::optional<int> SharedEngine::find_profile(std::vector<Shape> const& shapes) const {
   for (std::size_t i = 0; i < shapes.size(); ++i) {
-    Shape const& wanted = tensor_of(engine_, inputs_[i]).shape;
-    if (!matches(shapes[i], wanted)) {
-      throw NoFit(quoted("input", inputs_[i]) + " is " + to_string(shapes[i]) + ", the engine takes " +
-                  to_string(wanted));
-    }
+    if (!matches(shapes[i], tensor_of(engine_, inputs_[i]).shape)) return std::nullopt;
   }
   if (profiles_.empty()) return 0;
   for (std::size_t number = 0; number < profiles_.size(); ++number) {
     if (std::equal(shapes.begin(), shapes.end(), profiles_[number].begin(), within)) return static_cast<int>(number);
+  }
+  return std::nullopt;
+}
+
+std::string SharedEngine::misfit(std::vector<Shape> const& shapes) const {
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    Shape const& wanted = tensor_of(engine_, inputs_[i]).shape;
+    if (matches(shapes[i], wanted)) continue;
+    return quoted("input", inputs_[i]) + " is " + to_string(shapes[i]) + ", the engine takes " + to_string(wanted);
   }
   std::string text = "the engine was not built for";
   for (std::size_t i = 0; i < shapes.size(); ++i) {
@@ -158,7 +170,7 @@ int SharedEngine::fitting_profile(std::vector<Shape> const& shapes) const {
     }
     text += ')';
   }
-  throw NoFit(text);
+  return text;
 }
 
 SharedEngine::Slot& SharedEngine::take(void* stream, std::vector<Shape> const& shapes) {
@@ -234,13 +246,14 @@ bool SharedEngine::settle_for_fewer(void* stream) {
 }
 
 SharedEngine::Slot& SharedEngine::begin(void* stream, std::vector<Shape> const& shapes) {
-  int const profile = fitting_profile(shapes);
+  std::optional<int> const profile = find_profile(shapes);
+  if (!profile) throw NoFit(misfit(shapes));
   cuda::ContextGuard const guard(engine_.cuda_context());
   for (;;) {
     Slot* slot = nullptr;
     try {
       slot = &take(stream, shapes);
-      if (!slot->ready) prepare(*slot, profile, shapes);
+      if (!slot->ready) prepare(*slot, *profile, shapes);
       return *slot;
     } catch (NoFit const&) {
       end(*slot);

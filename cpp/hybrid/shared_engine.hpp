@@ -7,6 +7,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -51,6 +52,9 @@ class SharedEngine {
   static std::shared_ptr<SharedEngine> open(std::string const& path, int device,
                                             std::vector<std::string> const& folders, std::vector<Binding> const& inputs,
                                             std::vector<Binding> const& outputs);
+  // Of an engine that is there already. Throws Error where its tensors are not those given.
+  static std::shared_ptr<SharedEngine> of(Engine engine, std::vector<Binding> const& inputs,
+                                          std::vector<Binding> const& outputs);
   ~SharedEngine();
   SharedEngine(SharedEngine const&) = delete;
   SharedEngine& operator=(SharedEngine const&) = delete;
@@ -60,6 +64,8 @@ class SharedEngine {
   [[nodiscard]] std::size_t input_count() const noexcept { return inputs_.size(); }
   [[nodiscard]] std::size_t output_count() const noexcept { return outputs_.size(); }
 
+  // Whether it was built for these shapes of the inputs.
+  [[nodiscard]] bool takes(std::vector<Shape> const& shapes) const;
   // The slot is the caller's until `end`. Throws NoFit, Error.
   Slot& begin(void* stream, std::vector<Shape> const& shapes);
   // Device memory that enqueue needs for the time of its work.
@@ -70,8 +76,10 @@ class SharedEngine {
 
  private:
   SharedEngine(Engine engine, std::vector<Binding> const& inputs, std::vector<Binding> const& outputs);
-  // The profile that takes the shapes; 0 where the engine is static. Throws NoFit.
-  [[nodiscard]] int fitting_profile(std::vector<Shape> const& shapes) const;
+  // The profile that takes the shapes; 0 where the engine is static.
+  [[nodiscard]] std::optional<int> find_profile(std::vector<Shape> const& shapes) const;
+  // What it takes, beside what was asked of it.
+  [[nodiscard]] std::string misfit(std::vector<Shape> const& shapes) const;
   // A slot of the stream, marked busy: one of these shapes, else a new one, else the one that was not used for longest.
   Slot& take(void* stream, std::vector<Shape> const& shapes);
   void prepare(Slot& slot, int profile, std::vector<Shape> const& shapes);

@@ -26,6 +26,14 @@ char const* name_of(Precision precision) noexcept {
   return "";
 }
 
+Precision precision_of(std::string const& name) {
+  for (Precision const precision : {Precision::kFp32, Precision::kTf32, Precision::kFp16, Precision::kBf16,
+                                    Precision::kInt8, Precision::kInt8Fp16}) {
+    if (name == name_of(precision)) return precision;
+  }
+  throw Error(ErrorKind::kUsage, "precision", {name, "fp32, tf32, fp16, bf16, int8 or int8+fp16", ""});
+}
+
 namespace detail {
 
 using abi::call;

@@ -5,9 +5,10 @@ Importing it is cheap: each public name is looked up when it is first used (PEP 
 
 from __future__ import annotations
 
-import importlib
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, List
+
+from tf2trt.lazy import look_up
 
 if TYPE_CHECKING:
     from tf2trt.build import BuildOptions, build_engine
@@ -44,11 +45,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value  # from now on found without this function
-    return value
+    return look_up(__name__, _HOME, name)
 
 
 def __dir__() -> List[str]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tf2trt.surgery import SurgeryOptions, SurgeryReport
     from tf2trt.verify import VerifyReport
 
-__all__ = ["ConvertReport", "build_for", "convert", "why_not_run"]
+__all__ = ["ConvertReport", "build_for", "convert", "graph_for", "why_not_run"]
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -171,29 +171,40 @@ def build_for(
     library: Optional[_native.Library] = None,
     progress: Optional[Progress] = None,
 ) -> BuildReport:
-    """:func:`tf2trt.build.build_engine`, after what the graph needs for this TensorRT.
+    """:func:`tf2trt.build.build_engine`, after what the graph needs for this TensorRT (see :func:`graph_for`).
 
-    A copy of the graph is made where plugins have to be replaced by standard operators, because TensorRT takes none or
-    tf2trt's plugin library is not here (``BuildReport.lowered`` names them), where TensorRT takes its types from the
-    graph (11 and RTX) and FP16, BF16 or the precision of single layers was asked for, and where a layer that has INT8
-    scales is to be something else. All need the extra ``export``. Where the engine can be run here, the sidecar has the
+    ``BuildReport.lowered`` names the plugins that were replaced. Where the engine can be run here, the sidecar has the
     times of its layers.
     """
     if library is None:
         library = libraries.find(need_builder=True)
-    source = Path(onnx)
     with tempfile.TemporaryDirectory(prefix="tf2trt-") as folder:
-        built_from, lowered = lowered_copy(source, folder, library)
-        wish = _graph_types(source, options, library)
-        if wish is not None:
-            from tf2trt.surgery import set_precision
-
-            copy = Path(folder, source.name)
-            set_precision(built_from, copy, *wish)
-            built_from = copy
+        built_from, lowered = graph_for(Path(onnx), folder, options, library)
         timer = None if why_not_run(library) else partial(_time_layers, options)
         report = build_engine(built_from, output, options, library=library, progress=progress, timer=timer)
     return replace(report, lowered=lowered)
+
+
+def graph_for(
+    onnx: Path, folder: PathLike, options: BuildOptions, library: _native.Library
+) -> Tuple[Path, Tuple[str, ...]]:
+    """The file that ``library`` builds ``onnx`` from: itself, or a copy of the same name in ``folder``; and the names
+    of the plugins that it lost.
+
+    A copy is made where plugins have to be replaced by standard operators, because TensorRT takes none or tf2trt's
+    plugin library is not here, where TensorRT takes its types from the graph (11 and RTX) and FP16, BF16 or the
+    precision of single layers was asked for, and where a layer that has INT8 scales is to be something else. All need
+    the extra ``export``.
+    """
+    built_from, lowered = lowered_copy(onnx, folder, library)
+    wish = _graph_types(onnx, options, library)
+    if wish is not None:
+        from tf2trt.surgery import set_precision
+
+        copy = Path(folder, onnx.name)
+        set_precision(built_from, copy, *wish)
+        built_from = copy
+    return built_from, lowered
 
 
 def _graph_types(onnx: Path, options: BuildOptions, library: _native.Library) -> Optional[Tuple[str, Rules]]:

@@ -11,7 +11,8 @@ set_target_properties(fake-cuda PROPERTIES OUTPUT_NAME cuda SOVERSION 1
 add_executable(tf2trt-runtime-tests
   runtime/builder_flags_test.cpp runtime/calibrator_error_test.cpp runtime/calibrator_test.cpp
   runtime/engine_test.cpp runtime/fake_cuda_test.cpp runtime/fake_graph_test.cpp runtime/fake_memory_test.cpp
-  runtime/hybrid_test.cpp runtime/layer_precision_test.cpp runtime/memory_test.cpp runtime/session_parts_test.cpp runtime/session_test.cpp)
+  runtime/hybrid_build_test.cpp runtime/hybrid_test.cpp runtime/layer_precision_test.cpp runtime/memory_test.cpp
+  runtime/session_parts_test.cpp runtime/session_test.cpp)
 target_link_libraries(tf2trt-runtime-tests PRIVATE tf2trt tf2trt_hybrid fake-cuda GTest::gtest_main Threads::Threads)
 # An RPATH, unlike a RUNPATH, comes before LD_LIBRARY_PATH, where a machine with a GPU may have its driver.
 target_link_options(tf2trt-runtime-tests PRIVATE -Wl,--disable-new-dtags)
@@ -44,6 +45,19 @@ foreach(number 8501 8600 8601 100001 101601 110100 10701)
   target_compile_options(fake-builder-${number} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -fvisibility=default
                                                         -fno-sanitize=vptr)
   add_dependencies(tf2trt-runtime-tests fake-builder-${number})
+endforeach()
+# A TensorRT that builds and runs.
+foreach(number 8600 101601 110400)
+  add_library(fake-whole-${number} MODULE support/fake_builder.cpp support/fake_calibration.cpp
+                                          support/fake_context.cpp support/fake_models.cpp support/fake_runtime.cpp)
+  target_compile_definitions(fake-whole-${number} PRIVATE FAKE_NUMBER=${number} FAKE_BUILDER FAKE_BUILDS)
+  target_link_libraries(fake-whole-${number} PRIVATE ${CMAKE_DL_LIBS})
+  set_target_properties(fake-whole-${number} PROPERTIES PREFIX "" SUFFIX "" OUTPUT_NAME whole-${number}
+                        LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/fakes)
+  target_include_directories(fake-whole-${number} PRIVATE . ${PROJECT_SOURCE_DIR}/cpp)
+  target_compile_options(fake-whole-${number} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -fvisibility=default
+                                                      -fno-sanitize=vptr)
+  add_dependencies(tf2trt-runtime-tests fake-whole-${number})
 endforeach()
 target_compile_definitions(tf2trt-runtime-tests PRIVATE TF2TRT_FAKES="${CMAKE_CURRENT_BINARY_DIR}/fakes")
 

@@ -14,6 +14,9 @@ from tf2trt.errors import DeviceError
 _REQUIRED = os.environ.get("TF2TRT_REQUIRE_GPU") == "1"
 _held_back = []
 
+# Left alone, TensorFlow takes nearly all of the GPU's memory, and the tests behind it have none.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
 
 @lru_cache(maxsize=None)
 def _missing():

@@ -20,6 +20,7 @@ from tf2trt.specs import ShapeRange
 if importlib.util.find_spec("tensorflow") is None:
     pytest.skip("TensorFlow is not installed", allow_module_level=True)
 tf = import_tensorflow()
+tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def engine_file(weights, tmp_path_factory):
     return folder / "segment.engine"
 
 
-def make_model(weights, engine, segment, **attributes):
+def make_model(weights, engine, segment, before=tf.abs, **attributes):
     """A module whose function is the segment between an Abs and a Neg that stay TensorFlow's."""
     op = load_op()
     signature = [tf.TensorSpec([None, 64], tf.float32, name="x")]
@@ -68,7 +69,7 @@ def make_model(weights, engine, segment, **attributes):
             settings = {"allow_native": True, "input_names": ["x"], "output_names": ["y"], **attributes}
             (y,) = op.tf2_trt_engine(
                 asset=str(engine) if self.asset is None else self.asset.asset_path,
-                inputs=[tf.abs(x)],
+                inputs=[before(x)],
                 OutT=[tf.float32],
                 native=concrete,
                 segment=segment,
@@ -138,12 +139,40 @@ def test_an_engine_that_cannot_be_used(what, weights, engine_file, tmp_path):
         strict.run(tf.zeros([2, 64]))
 
 
+def test_a_batch_outside_has_an_engine_built_where_there_is_something_to_build_it_from(weights, engine_file):
+    from tf2trt import libraries
+
+    built_from = {"onnx_file": "segment.onnx", "tensorrt_generation": libraries.find(need_builder=True).generation}
+    model = make_model(weights, engine_file, "built", **built_from)
+    rng = np.random.default_rng(5)
+    for batch, wanted in ((8, (1, 0, 0)), (9, (2, 0, 1)), (9, (3, 0, 1)), (10, (4, 0, 2)), (9, (5, 0, 3))):
+        check(model.run, rng.normal(size=(batch, 64)).astype(np.float32), weights)
+        assert counts(model, "built") == SegmentStats(*wanted)
+    assert model.run(tf.zeros([0, 64]))["y"].shape == (0, 32)
+    assert counts(model, "built") == SegmentStats(5, 1, 3)
+    other = make_model(weights, engine_file, "other TensorRT", **{**built_from, "tensorrt_generation": 9})
+    check(other.run, np.ones((9, 64), np.float32), weights)
+    assert counts(other, "other TensorRT") == SegmentStats(0, 1, 0)
+
+
 def test_a_saved_model(weights, engine_file, tmp_path):
     model = make_model(weights, engine_file, "saved")
     tf.saved_model.save(model, str(tmp_path / "saved"), signatures=model.run)
     loaded = tf.saved_model.load(str(tmp_path / "saved"))
     check(loaded.signatures["serving_default"], np.ones((3, 64), np.float32), weights)
     assert stats(loaded)["saved"] == SegmentStats(1, 0, 0)
+
+
+def test_a_part_of_a_tensor_is_copied_to_where_tensorrt_takes_it(weights, engine_file):
+    def before(x):
+        held = tf.concat([tf.zeros([16]), tf.reshape(tf.abs(x), [-1])], 0)
+        return tf.reshape(held[16:], [-1, 64])  # 64 bytes behind where `held` begins: TensorFlow does not copy
+
+    model = make_model(weights, engine_file, "a part", before=before)
+    rng = np.random.default_rng(6)
+    for batch in (1, 3, 8):
+        check(model.run, rng.normal(size=(batch, 64)).astype(np.float32), weights)
+    assert counts(model, "a part") == SegmentStats(3, 0, 0)
 
 
 def test_a_loop_queues_without_waiting(weights, engine_file):

@@ -135,6 +135,10 @@ def test_shapes_and_calibration_data_become_batches(cli, asked, saved_model, tmp
     assert cli(*given).status == 0
     np.testing.assert_array_equal(asked["calibration_input_fn"][0]["x"], rows)
     np.testing.assert_array_equal(asked["input_fn"][0]["x"], rows)
+    np.savez(tmp_path / "rows.npz", x=np.concatenate([rows] * 3))  # in batches of 8, and what is over left out
+    assert cli(*given).status == 0
+    assert [batch["x"].shape for batch in asked["calibration_input_fn"]] == [(8, 4), (8, 4)]
+    np.savez(tmp_path / "rows.npz", x=rows)
     assert cli(*given, "--shapes", "x:2x4").status == 0
     np.testing.assert_array_equal(asked["calibration_input_fn"][0]["x"], rows)
     assert [batch["x"].shape for batch in asked["input_fn"]] == [(2, 4)]
@@ -170,6 +174,19 @@ def test_what_cannot_work_is_refused_before_the_conversion(cli, asked, saved_mod
     assert result.status == (1 if "--picture" in options else 2)
     assert said in result.err
     assert asked == {}
+
+
+@pytest.mark.parametrize(
+    ("release", "backend", "heard"), [("2.15.1", "auto", 1), ("2.17.1", "auto", 0), ("2.17.1", "tf-trt", 1)]
+)
+def test_tf_trt_s_warnings_are_let_into_the_log(
+    cli, asked, saved_model, tmp_path, monkeypatch, release, backend, heard
+):
+    imports = []
+    monkeypatch.setattr(tf, "__version__", release)
+    monkeypatch.setattr("tf2trt.hybrid.tftrt_log.import_with_warnings", lambda: imports.append(1))
+    assert cli("hybrid", saved_model, "-o", tmp_path / "out", "--backend", backend).status == 0
+    assert len(imports) == heard
 
 
 def test_what_is_no_saved_model_is_refused(cli, asked, tmp_path):

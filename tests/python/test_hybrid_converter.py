@@ -199,6 +199,10 @@ def test_auto_is_tf_trt_where_our_own_backend_is_not_for(monkeypatch, version, b
     monkeypatch.setattr(tf, "__version__", version)
     assert resolve_backend(HybridOptions()) == backend
     assert resolve_backend(HybridOptions(backend="tf-trt")) == "tf-trt"
+    monkeypatch.delitem(sys.modules, "tensorflow")  # not imported for this: how it is decides about TF-TRT's warnings
+    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    assert resolve_backend(HybridOptions()) == backend
+    assert "tensorflow" not in sys.modules
 
 
 @pytest.mark.parametrize(
@@ -216,6 +220,7 @@ def test_auto_is_tf_trt_where_our_own_backend_is_not_for(monkeypatch, version, b
         {"strict": 95},
         {"tags": "serve"},
         {"dynamic_shape_profile_strategy": "ImplicitBatchModeCompatible"},
+        {"dynamic_shape_profile_strategy": "Optimal"},  # without use_dynamic_shape it would do nothing
     ],
 )
 def test_options_that_cannot_work(wrong):
@@ -225,7 +230,10 @@ def test_options_that_cannot_work(wrong):
 
 def test_options_take_numpy_s_numbers_and_small_letters():
     options = HybridOptions(
-        precision_mode="int8", max_workspace_size_bytes=np.int64(4096), dynamic_shape_profile_strategy="optimal"
+        precision_mode="int8",
+        max_workspace_size_bytes=np.int64(4096),
+        use_dynamic_shape=True,
+        dynamic_shape_profile_strategy="optimal",
     )
     assert (options.precision_mode, options.precision) == ("INT8", "int8+fp16")
     assert type(options.max_workspace_size_bytes) is int

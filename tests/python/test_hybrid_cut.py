@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from tf2trt import libraries
+from tf2trt import _native, libraries
 from tf2trt.errors import ExportError, UsageError
 from tf2trt.hybrid.cut import cut
 from tf2trt.hybrid.engines import build_segment
 from tf2trt.hybrid.frozen import freeze_saved_model
 from tf2trt.hybrid.options import HybridOptions
+from tf2trt.hybrid.probes import ProbedModel
 from tf2trt.hybrid.refusals import converted_operators, refusals
 from tf2trt.hybrid.shapes import bind_batch, watch
 from tf2trt.specs import ShapeRange, TensorSpec
@@ -165,7 +167,13 @@ def test_what_segments_read_is_seen_and_compared(tmp_path, library):
     built = build_segment(first, frozen.body, seen[first.name], tmp_path, options, library)
     assert len(json.loads(built.files[1].read_text())["profiles"]) == 3
     assert built.report.built
-    assert [file.stat().st_size > 0 for file in built.files] == [True, True]
+    assert [file.stat().st_size > 0 for file in built.files] == [True, True, True]
+    # Nothing is built as it runs where that is forbidden, and so nothing is kept to build from.
+    options = HybridOptions(allow_build_at_runtime=False)
+    built = build_segment(first, frozen.body, seen[first.name], tmp_path, options, library)
+    assert (len(built.files), built.source) == (2, None)
+    unseen = build_segment(first, frozen.body, None, tmp_path, options, library)
+    assert (unseen.files, unseen.source) == ((), None)
 
     # A file that computes something else does not become an engine.
     wrong = onnx.load(str(first.accepted.onnx))
@@ -175,6 +183,64 @@ def test_what_segments_read_is_seen_and_compared(tmp_path, library):
     failed = build_segment(first, frozen.body, seen[first.name], tmp_path, HybridOptions(), library)
     assert "something else than TensorFlow" in failed.report.reason
     assert not failed.files
+
+
+def test_what_is_kept_for_run_time_can_be_built_for_any_shape(frozen, tmp_path, library):
+    """As the op's side does it: the file, the precision and one shape are all that it has."""
+    weights = tf.constant(rng.normal(size=(4, 4)), tf.float32)
+    model = frozen(lambda x: {"y": tf.tanh(tf.nn.relu(x @ weights) + 1.0)}, tf.TensorSpec([None, 4]))
+    (segment,) = cut(model.body, tmp_path, 3, library=library).cuts
+    built = build_segment(segment, model.body, None, tmp_path, HybridOptions("FP16"), library)
+    assert "its engines are built as they are needed" in built.reason
+    assert built.files == (built.source.onnx,)
+    assert built.source.precision == "fp16"
+    options = _native.BuilderOptions()
+    options.precision = "fp16"
+    options.profiles = [{segment.accepted.inputs[0]: ((5, 4),) * 3}]
+    result = _native.build(library, str(built.source.onnx), options)
+    assert "float16" in result.layer_types  # TensorRT-RTX takes types from the file
+    assert ([each.name for each in result.inputs], [each.name for each in result.outputs]) == (
+        list(segment.accepted.inputs),
+        list(segment.accepted.outputs),
+    )
+    assert [each.dtype for each in (*result.inputs, *result.outputs)] == ["float32", "float32"]
+
+
+def test_a_segment_that_only_works_out_shapes_stays_native(frozen, tmp_path, library):
+    def function(x):
+        rows = tf.shape(x)[0]
+        return {"shape": tf.stack([rows * 2, 2, rows + 1]), "y": tf.strings.as_string(x)}
+
+    result = cut(frozen(function, tf.TensorSpec([None, 4])).body, tmp_path, 1, library=library)
+    native = reasons_by_operator(result.body, result.native)
+    assert native["Pack"] == native["Shape"] == native["StridedSlice"] == "its segment only works out shapes"
+    assert not result.cuts
+
+
+def test_tensorrt_8_gets_no_int64_at_a_segments_border(frozen, tmp_path, monkeypatch):
+    from tf2trt.hybrid import verdict
+
+    def accept(body, nodes, onnx, library, plugins):
+        piece = verdict.extract(body, nodes)
+        return verdict.Accepted(piece, onnx, piece.inputs, piece.gives)
+
+    table = tf.constant(rng.normal(size=(9, 4)), tf.float32)
+
+    def function(ids):
+        y = tf.nn.relu(tf.gather(table, tf.abs(ids)) * 2.0)
+        y = tf.reshape(y, tf.stack([tf.shape(y, tf.int64)[0], 4]))  # int64 within the segment does no harm
+        return {"y": tf.tanh(y), "best": tf.argmax(y, -1)}
+
+    monkeypatch.setattr(verdict, "_try", accept)
+    eight = SimpleNamespace(generation=8, version_text="8.6.0")
+    result = cut(frozen(function, tf.TensorSpec([None], tf.int64)).body, tmp_path, 3, library=eight)
+    native = reasons_by_operator(result.body, result.native)
+    for operator in ("Abs", "GatherV2", "ArgMax"):
+        assert native[operator] == "TensorRT 8.6.0 has no int64 at a segment's border"
+    (segment,) = result.cuts
+    assert {"Mul", "Relu", "Shape", "Reshape", "Tanh"} <= {
+        result.body.node_defs[name].op for name in segment.accepted.piece.nodes
+    }
 
 
 def test_batches_are_bound_by_name_or_place():
@@ -199,3 +265,31 @@ def test_no_batch_and_no_model(tmp_path, library):
         watch(frozen, result, [np.zeros((1, 2, 3, 4), np.int32)])
     with pytest.raises(ExportError, match="no SavedModel"):
         freeze_saved_model(tmp_path / "nothing")
+
+
+def test_what_segments_see_is_fp32_also_where_tensorflow_has_tf32(frozen, tmp_path, library):
+    model = frozen(lambda x: {"y": tf.tanh(tf.nn.relu(x) + 1.0)}, tf.TensorSpec([None, 4]))
+    switches, seen = tf.config.experimental, []
+
+    def look(segment, arrays):
+        seen.append(switches.tensor_float_32_execution_enabled())
+
+    probed = ProbedModel(model, cut(model.body, tmp_path, 2, library=library), look)
+    assert switches.tensor_float_32_execution_enabled()
+    probed.run([np.ones((2, 4), np.float32)], "input_fn")
+    assert seen == [False]
+    assert switches.tensor_float_32_execution_enabled()
+
+
+def test_loops_and_branches_run_as_in_a_model_that_was_not_frozen(frozen):
+    def function(x):
+        def body(step, y):
+            return step + 1, tf.cond(step > 1, lambda: tf.nn.relu(y), lambda: tf.tanh(y))
+
+        return {"y": tf.while_loop(lambda step, y: step < 3, body, [0, x])[1]}
+
+    graph_def = frozen(function, tf.TensorSpec([2, 4])).body.graph_def
+    nodes = [*graph_def.node, *(node for each in graph_def.library.function for node in each.node_def)]
+    flow = [node for node in nodes if node.op in ("While", "StatelessWhile", "If", "StatelessIf")]
+    assert len(flow) == 2
+    assert all(node.attr["_lower_using_switch_merge"].b for node in flow)

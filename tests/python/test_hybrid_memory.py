@@ -9,7 +9,7 @@ import pytest
 
 from tf2trt.errors import UsageError
 from tf2trt.hybrid import memory
-from tf2trt.hybrid.memory import DeviceMemory, check_memory, prepare_memory
+from tf2trt.hybrid.memory import DeviceMemory, check_memory, leave_memory, prepare_memory
 
 MIB, GIB = 1 << 20, 1 << 30
 NANO = DeviceMemory("Jetson Nano", 4 * GIB, 2 * GIB, True)
@@ -54,12 +54,13 @@ def test_what_does_not_fit_names_the_setting(limit, workspace, device, said):
 class FakeTensorFlow:
     """Records what is set; ``started`` refuses as TensorFlow does once it runs."""
 
-    def __init__(self, started=False):
+    def __init__(self, started=False, limits=None, growth=None):
         self.calls = []
         self.started = started
         self.config = SimpleNamespace(
             list_physical_devices=lambda kind: [SimpleNamespace(name=f"/physical_device:{kind}:{n}") for n in (0, 1)],
-            experimental=SimpleNamespace(set_memory_growth=self._set),
+            experimental=SimpleNamespace(set_memory_growth=self._set, get_memory_growth=lambda gpu: growth),
+            get_logical_device_configuration=lambda gpu: limits,
             LogicalDeviceConfiguration=lambda memory_limit: memory_limit,
             set_logical_device_configuration=self._set,
         )
@@ -93,6 +94,16 @@ def test_a_limit_or_growth_is_set_on_every_gpu(fake):
     assert plan.to_json()["growth"] is True
     assert "grows" in plan.text
     assert "shared with the CPU" in plan.text
+
+
+def test_a_conversion_leaves_memory_for_builds_where_nothing_else_was_set(fake):
+    tensorflow = fake()
+    leave_memory()
+    assert tensorflow.calls == [("GPU:0", True), ("GPU:1", True)]
+    for settings in ({"limits": [GIB]}, {"growth": False}, {"started": True}):
+        tensorflow = fake(**settings)
+        leave_memory()
+        assert tensorflow.calls == []
 
 
 def test_nothing_is_set_where_the_check_fails(fake):

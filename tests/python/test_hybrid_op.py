@@ -1,9 +1,11 @@
 """The op Tf2TrtEngine is compiled against the installed TensorFlow and runs its segment natively without a GPU."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from tf2trt.errors import OperatorError, OutputError, UsageError
 from tf2trt.hybrid import op as op_module
 from tf2trt.hybrid.op import compile_op, load_op
 from tf2trt.hybrid.stats import SegmentStats, segments_of, stats
+
+CMAKE = Path(__file__).parents[2] / "CMakeLists.txt"
 
 
 @pytest.fixture(scope="module")
@@ -188,11 +192,29 @@ def test_a_saved_model_opens_in_another_process(op, rng, tmp_path):
     assert (saved / "assets" / "segment.engine").is_file()
     x = rng.normal(size=(5, 4)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
+    plain = tf.Module()
+    plain.call = tf.function(lambda x: x, input_signature=[tf.TensorSpec([])])
+    tf.saved_model.save(plain, str(tmp_path / "plain"))
     script = f"""
+import os, sys
+import tf2trt.hybrid
+assert not {{"tensorflow", "onnx", "numpy", "tf2trt._native"}} & set(sys.modules)
 import numpy as np, tensorflow as tf
-from tf2trt.hybrid.op import load_op
+from tf2trt.errors import OperatorError
 from tf2trt.hybrid.stats import stats
-load_op()
+
+cache = os.environ["TF2TRT_CACHE"]
+os.environ.update(TF2TRT_CACHE={str(tmp_path / "empty")!r}, CXX="no-such-compiler")
+tf.saved_model.load({str(tmp_path / "plain")!r})  # needs no op
+assert not os.path.exists(os.environ["TF2TRT_CACHE"])
+try:
+    tf.saved_model.load({str(saved)!r})
+except OperatorError as error:
+    assert "there is no C++ compiler" in str(error), error
+else:
+    raise AssertionError("there is a compiler")
+os.environ["TF2TRT_CACHE"] = cache
+del os.environ["CXX"]
 model = tf.saved_model.load({str(saved)!r})
 results = model.signatures["serving_default"](x=tf.constant(np.load({str(tmp_path / "x.npy")!r})), n=tf.constant(3))
 np.save({str(tmp_path / "y.npy")!r}, results["y"].numpy())
@@ -211,6 +233,14 @@ def test_stats_of_what_has_no_segments(op):
         segments_of("a path")
     with pytest.raises(UsageError, match="has no Tf2TrtEngine"):
         stats(tf.function(lambda: tf.constant(1)).get_concrete_function())
+
+
+def test_the_wheel_carries_all_that_is_compiled():
+    listed = re.search(r"install\(FILES ([^)]*?)\s+DESTINATION tf2trt/hybrid/op_source", CMAKE.read_text()).group(1)
+    assert sorted(Path(name).name for name in listed.split()) == sorted(op_module._SOURCES)
+    folder = CMAKE.parent / "cpp" / "hybrid"
+    included = [re.findall(r'^#include "([^/"]+)"', (folder / name).read_text(), re.M) for name in op_module._SOURCES]
+    assert {name for names in included for name in names} <= set(op_module._SOURCES)
 
 
 def test_it_is_compiled_once(op, monkeypatch):
@@ -244,7 +274,13 @@ open(sys.argv[sys.argv.index("-o") + 1], "w").write("op")
     )
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
-    script = "from tf2trt.hybrid.op import compile_op; print(compile_op())"
+    script = """
+import tensorflow  # first: whoever imports tf2trt.hybrid later can open models with the op all the same
+from tf2trt.hybrid.op import compile_op
+from tensorflow.python.saved_model.loader_impl import parse_saved_model
+assert parse_saved_model.__wrapped__
+print(compile_op())
+"""
     command = [sys.executable, "-c", script]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     answers = {process.communicate()[0] for process in processes}

@@ -25,6 +25,8 @@ enum class Precision { kFp32, kTf32, kFp16, kBf16, kInt8, kInt8Fp16 };
 
 // "fp32", "tf32", "fp16", "bf16", "int8", "int8+fp16".
 char const* name_of(Precision precision) noexcept;
+// The opposite. Throws Error(kUsage) where there is none of this name.
+Precision precision_of(std::string const& name);
 
 // The type of the layers whose names the pattern matches.
 struct LayerPrecision {

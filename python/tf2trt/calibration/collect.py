@@ -88,7 +88,7 @@ def collect(
                 collection.histograms[name].add(value, name)
             collection.chain = _link(collection.chain, batch)
             collection.first = collection.first or collection.chain
-            collection.samples += len(next(iter(batch.values())))
+            collection.samples += next((len(array) for array in batch.values() if array.ndim), 1)
             collection.batches += 1
             if progress:
                 progress(collection.samples, data.count)

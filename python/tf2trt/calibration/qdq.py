@@ -19,7 +19,7 @@ from tf2trt.extras import require
 from tf2trt.files import check_writable
 from tf2trt.onnx_files import check_target, temporary_folder
 
-__all__ = ["QuantizationReport", "quantize", "state_path"]
+__all__ = ["QuantizationReport", "has_places", "quantize", "state_path"]
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -148,11 +148,24 @@ def _read(source: Path) -> Any:
     return model
 
 
-def _place(model: Any, exclude: Sequence[str]) -> Placement:
+def has_places(onnx: PathLike) -> bool:
+    """Whether there is an operator in ``onnx`` that :func:`quantize` would quantise.
+
+    Raises:
+        ModelError, OnnxError, MissingExtraError: as :func:`quantize` does.
+    """
+    return bool(_places(_read(Path(onnx)), ()).places)
+
+
+def _places(model: Any, exclude: Sequence[str]) -> Placement:
     onnx = require("onnx", "calibrate")
     values = [*model.graph.input, *model.graph.value_info, *model.graph.output]
     types = {value.name: value.type.tensor_type.elem_type for value in values}
-    placement = place(model.graph, types, onnx.TensorProto.FLOAT, exclude)
+    return place(model.graph, types, onnx.TensorProto.FLOAT, exclude)
+
+
+def _place(model: Any, exclude: Sequence[str]) -> Placement:
+    placement = _places(model, exclude)
     if not placement.places:
         raise ModelError(
             "there is nothing to quantise in this model",

@@ -11,13 +11,14 @@ import numpy as np
 from tf2trt.build import parse_size
 from tf2trt.cli.output import Output, json_option, short_path
 from tf2trt.errors import UsageError
-from tf2trt.hybrid.options import BACKENDS, PRECISION_MODES
+from tf2trt.hybrid.options import BACKENDS, PRECISION_MODES, HybridOptions
 from tf2trt.specs import Shape, parse_shapes
 
 if TYPE_CHECKING:
     from tf2trt.hybrid.report import HybridReport
 
 Batches = Callable[[], Iterator[Dict[str, Any]]]
+_CALIBRATION_BATCH = 8
 
 
 @click.command("hybrid")
@@ -45,7 +46,12 @@ Batches = Callable[[], Iterator[Dict[str, Any]]]
 @click.option(
     "--shapes", multiple=True, metavar="SHAPES", help="Build engines for x:8x224x224x3,...; several times for several."
 )
-@click.option("--calib", metavar="DATA", help="To calibrate INT8: a folder, or a file, of .npz or .npy.")
+@click.option(
+    "--calib",
+    metavar="DATA",
+    help=f"To calibrate INT8: a folder, or a file, of .npz or .npy; taken in batches of {_CALIBRATION_BATCH}, for "
+    "which engines are built too where there are no --shapes.",
+)
 @click.option("--no-calibration", is_flag=True, help="INT8 scales are in the model: fake-quantization nodes.")
 @click.option("--workspace", metavar="SIZE", default="1GiB", show_default=True, help="Scratch memory of an engine.")
 @click.option("--memory-limit", metavar="SIZE", help="TensorFlow's share of the GPU's memory; else it grows as needed.")
@@ -54,9 +60,9 @@ Batches = Callable[[], Iterator[Dict[str, Any]]]
 def command(saved_model: str, output: str, as_json: bool, picture: Optional[str], **given: Any) -> int:
     """Put TensorRT engines into a SavedModel for the parts that TensorRT takes; the rest stays with TensorFlow.
 
-    Shows every segment with its engines, and why nodes stay with TensorFlow. The result opens with
-    tf.saved_model.load once tf2trt.hybrid.op.load_op() was called. With --strict the exit status is 1, and nothing is
-    written, where less of the model is in engines.
+    Shows every segment with its engines, and why nodes stay with TensorFlow. After import tf2trt.hybrid the result
+    opens with tf.saved_model.load. With --strict the exit status is 1, and nothing is written, where less of the model
+    is in engines.
     """
     from tf2trt.export.saved_model import is_saved_model
     from tf2trt.files import atomic_write, check_writable
@@ -64,6 +70,7 @@ def command(saved_model: str, output: str, as_json: bool, picture: Optional[str]
     from tf2trt.hybrid.memory import prepare_memory
     from tf2trt.hybrid.picture import graph_picture
     from tf2trt.hybrid.report import CoverageError
+    from tf2trt.hybrid.steps import resolve_backend
     from tf2trt.hybrid.tftrt_log import import_with_warnings
 
     with Output(as_json) as out:
@@ -72,7 +79,7 @@ def command(saved_model: str, output: str, as_json: bool, picture: Optional[str]
         if picture:
             check_writable(picture)
         _check_calibration(given)
-        if given["backend"] == "tf-trt":
+        if resolve_backend(HybridOptions(backend=given["backend"])) == "tf-trt":
             import_with_warnings()  # in them TF-TRT says what it passes over; a quiet import would lose them
         workspace = parse_size(given["workspace"])
         memory = prepare_memory(parse_size(given["memory_limit"]) if given["memory_limit"] else None, workspace)
@@ -127,16 +134,29 @@ def _input_functions(saved_model: str, given: Dict[str, Any]) -> Dict[str, Any]:
         return {}
     from tf2trt.export.quiet import import_tensorflow
     from tf2trt.export.saved_model import source
-    from tf2trt.verify import FileInputs
 
     inputs = source(import_tensorflow(), Path(saved_model), given["signature"], None).inputs
     functions: Dict[str, Batches] = {}
     if given["calib"]:
-        data = FileInputs(given["calib"], inputs)
-        functions["calibration_input_fn"] = functions["input_fn"] = lambda: (feed.arrays for feed in data)
+        functions["calibration_input_fn"] = functions["input_fn"] = _calibration_batches(given["calib"], inputs)
     if given["shapes"]:
         functions["input_fn"] = _random_batches(inputs, [parse_shapes(text) for text in given["shapes"]])
     return functions
+
+
+def _calibration_batches(path: str, inputs: Any) -> Batches:
+    """All of one shape, as TF-TRT needs; read one by one. Batches of texts are taken as the files have them."""
+    if any(spec.dtype == "string" for spec in inputs):
+        from tf2trt.verify import FileInputs
+
+        files = FileInputs(path, inputs)
+        return lambda: (feed.arrays for feed in files)
+    from tf2trt.calibration import CalibrationData
+
+    data = CalibrationData(path, batch_size=_CALIBRATION_BATCH)
+    if data.count is not None and data.count < _CALIBRATION_BATCH:
+        data = CalibrationData(path, batch_size=data.count)
+    return lambda: data.batches(inputs, full=True)
 
 
 def _random_batches(inputs: Any, shapes: Any) -> Batches:

@@ -1,14 +1,19 @@
 """TensorFlow models that TensorRT takes in part: engines inside a SavedModel.
 
-Each public name is looked up when it is first used (PEP 562): importing this room brings in no TensorFlow.
+Once it was imported ``tf.saved_model.load`` opens what :func:`convert` wrote. Importing it brings in no TensorFlow and
+compiles nothing: each public name is looked up when it is first used (PEP 562), and the op is loaded by the first
+SavedModel that holds it (see :mod:`tf2trt.hybrid.opening`).
 """
 
-# No module in this folder may be named `convert`: once imported it would stand where the function of that name does.
+# No module in this folder may be named as one of the public names, such as `convert`: once imported it would stand
+# where the function of that name does. So `stats`, which is a module, is not among them.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from tf2trt.hybrid.opening import load_op_where_needed
+from tf2trt.lazy import look_up
 
 if TYPE_CHECKING:
     from tf2trt.hybrid.converter import (
@@ -43,8 +48,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value  # from now on found without this function
-    return value
+    return look_up(__name__, _HOME, name)
+
+
+load_op_where_needed()

@@ -10,7 +10,7 @@ from tf2trt.extras import require
 from tf2trt.hybrid.cut import Cut, CutBody
 from tf2trt.hybrid.frozen import Body, Call, tensor_name
 
-__all__ = ["ASSET", "Plan", "with_engines", "with_probes"]
+__all__ = ["ASSET", "EngineSettings", "Plan", "with_engines", "with_probes"]
 
 ASSET = "tf2trt_asset"
 """The placeholder for the path of a file among the SavedModel's assets; the engines lie beside it."""
@@ -33,8 +33,34 @@ class Plan:
     outputs: Tuple[str, ...]
 
 
-def with_engines(cut_body: CutBody, engine_files: Mapping[str, str], *, allow_native: bool) -> Plan:
-    """The graph in which each segment that ``engine_files`` names is one node, and its nodes a function for it to fall
+@dataclass(frozen=True)
+class EngineSettings:
+    """What a segment's node is told: the op's attributes of these names (``cpp/hybrid/op.cpp`` describes them). Files
+    are named as they are among the assets.
+    """
+
+    engine_file: str = ""
+    onnx_file: str = ""
+    calibration_file: str = ""
+    allow_native: bool = True
+    precision: str = "fp32"
+    workspace: int = 0
+    tensorrt_generation: int = 0
+    maximum_cached_engines: int = 1
+
+    def put_into(self, node: Any) -> None:
+        """Sets the attributes of a NodeDef."""
+        for name, value in vars(self).items():
+            if isinstance(value, bool):
+                node.attr[name].b = value
+            elif isinstance(value, int):
+                node.attr[name].i = value
+            else:
+                node.attr[name].s = value.encode()
+
+
+def with_engines(cut_body: CutBody, settings: Mapping[str, EngineSettings]) -> Plan:
+    """The graph in which each segment that ``settings`` names is one node, and its nodes a function for it to fall
     back on. The other segments stay as they were. The paths come in through the placeholder :data:`ASSET`, which is
     handed on to the loops and branches with segments.
 
@@ -45,11 +71,10 @@ def with_engines(cut_body: CutBody, engine_files: Mapping[str, str], *, allow_na
     def edit(each: CutBody, graph_def: Any) -> Edited:
         moved: Dict[str, str] = {}
         for segment in each.cuts:
-            if segment.name in engine_files:
+            if segment.name in settings:
                 native = _native_function(each.body, segment, library)
                 node, given = _put_engine(graph_def, segment, each.body, native)
-                node.attr["engine_file"].s = engine_files[segment.name].encode()
-                node.attr["allow_native"].b = allow_native
+                settings[segment.name].put_into(node)
                 moved.update(given)
         return moved, {}
 

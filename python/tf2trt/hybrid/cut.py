@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, FrozenSet, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, FrozenSet, Iterator, List, Optional, Sequence, Set, Tuple
 
 from tf2trt import _native
-from tf2trt.hybrid.frozen import Body, Call
+from tf2trt.hybrid.frozen import Body, Call, is_constant, tensor_name
 from tf2trt.hybrid.refusals import refusals
 from tf2trt.hybrid.segments import find_segments
 from tf2trt.hybrid.verdict import Accepted, ask
@@ -15,6 +15,8 @@ from tf2trt.hybrid.verdict import Accepted, ask
 __all__ = ["Cut", "CutBody", "cut"]
 
 Tell = Callable[[str], None]
+
+_SHAPES = ("Shape", "ShapeN", "Size", "Rank")
 
 
 @dataclass
@@ -93,6 +95,9 @@ class _Cutter:
                 key = frozenset(segment.nodes)
                 if key in taken:
                     continue
+                if _only_shapes(body, segment.nodes):
+                    refused.update((name, "its segment only works out shapes") for name in segment.nodes)
+                    continue
                 self.asked += 1
                 self.tell(f"a segment of {len(segment.nodes)} nodes")
                 path = self.folder / f"asked_{self.asked}.onnx"
@@ -116,6 +121,19 @@ class _Cutter:
             callee = body.callee(call, f"tf2trt_{self.functions}_{call.function}")
             result.callees.append((call, self.cut(callee)))
         return result
+
+
+def _only_shapes(body: Body, nodes: Sequence[str]) -> bool:
+    """Whether all that ``nodes``, each after what it needs, give is known from the shapes of what they read: a few
+    numbers, which TensorFlow works out on the host.
+    """
+    known: Set[str] = set()
+    for name in nodes:
+        node = body.node_defs[name]
+        sources = (tensor_name(each).split(":")[0] for each in node.input if not each.startswith("^"))
+        if node.op in _SHAPES or all(each in known or is_constant(body.node_defs[each]) for each in sources):
+            known.add(name)
+    return len(known) == len(nodes)
 
 
 def _silent(text: str) -> None:

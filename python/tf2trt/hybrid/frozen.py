@@ -229,9 +229,12 @@ def freeze_saved_model(path: Path, signature: Optional[str] = None, tags: Option
             graph_def = require("tf2onnx.tf_loader", "export").from_function(concrete, inputs, outputs)
     except Exception as error:
         raise ExportError(f"TensorFlow cannot freeze the SavedModel {path}", received=brief(error)) from error
-    # TensorFlow places the nodes anew: a GPU of another name, or none, must not keep the result from running.
     for node in [*graph_def.node, *(each for function in graph_def.library.function for each in function.node_def)]:
+        # TensorFlow places the nodes anew: a GPU of another name, or none, must not keep the result from running.
         node.device = ""
+        # Freezing turns it off. As a kernel of its own a loop or branch is slower, and all of it runs on one device.
+        if "_lower_using_switch_merge" in node.attr:
+            node.attr["_lower_using_switch_merge"].b = True
     left = {node.name for node in graph_def.node if node.op == "Placeholder"} - {name.split(":")[0] for name in inputs}
     captures = {inner.op.name: outer for outer, inner in concrete.graph.captures if inner.op.name in left}
     body = Body("", graph_def, tuple(inputs), tuple(outputs))

@@ -6,6 +6,7 @@ system then swaps or kills; anywhere, TensorRT finds nothing left for its builds
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any, Dict, Optional, Tuple
 
@@ -13,7 +14,7 @@ from tf2trt import _native
 from tf2trt.errors import DeviceError, UsageError
 from tf2trt.export.quiet import import_tensorflow
 
-__all__ = ["DeviceMemory", "MemoryPlan", "check_memory", "device_memory", "prepare_memory"]
+__all__ = ["DeviceMemory", "MemoryPlan", "check_memory", "device_memory", "leave_memory", "prepare_memory"]
 
 _MIB = 1 << 20
 _SMALLEST = 64 * _MIB  # below it TensorFlow cannot hold a model's weights, and a mistaken unit is likely
@@ -84,6 +85,20 @@ def prepare_memory(limit_bytes: Optional[int] = None, workspace: Optional[int] =
     for gpu in gpus:
         _configure(tensorflow, gpu, limit_bytes)
     return MemoryPlan(limit_bytes, workspace, memory, tuple(gpu.name for gpu in gpus))
+
+
+def leave_memory() -> None:
+    """Lets TensorFlow's memory grow where nothing else was set and TensorFlow has not started yet: what it would take
+    otherwise, TensorRT needs to build.
+    """
+    config = import_tensorflow().config
+    gpus = config.list_physical_devices("GPU")
+    if any(config.get_logical_device_configuration(gpu) for gpu in gpus):
+        return
+    with contextlib.suppress(RuntimeError, ValueError):  # started already
+        for gpu in gpus:
+            if config.experimental.get_memory_growth(gpu) is None:
+                config.experimental.set_memory_growth(gpu, True)
 
 
 def device_memory() -> Optional[DeviceMemory]:

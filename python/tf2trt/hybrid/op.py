@@ -28,14 +28,15 @@ __all__ = ["compile_op", "load_op"]
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _LIBRARY = _PACKAGE / "libtf2trt_hybrid.so"
-_SOURCES = ("op.cpp", "interface.h")
+_SOURCES = ("op.cpp", "op_counts.hpp", "op_engine.hpp", "op_native.hpp", "op_segment.hpp", "interface.h")
 
 
 @lru_cache(maxsize=None)
 def load_op() -> Any:
     """Registers ``Tf2TrtEngine`` and ``Tf2TrtStats`` with TensorFlow; returns the module of their Python functions.
 
-    After it ``tf.saved_model.load`` opens what :func:`tf2trt.hybrid.convert` wrote. The first call on a machine
+    After ``import tf2trt.hybrid`` TensorFlow calls it by itself where it opens a SavedModel that holds the op (see
+    :mod:`tf2trt.hybrid.opening`); who reads a GraphDef from elsewhere calls it first. The first call on a machine
     compiles the op, as :func:`compile_op` says; later ones load it in milliseconds.
 
     Raises:

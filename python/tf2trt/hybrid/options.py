@@ -53,19 +53,29 @@ class HybridOptions:
     ``minimum_segment_size``
         A segment of fewer nodes stays native.
     ``maximum_cached_engines``
-        Engines that one segment keeps, each for other input shapes; the one used least lately goes first.
+        Engines that one segment keeps, each for other input shapes; the one used least lately goes first. In backend
+        tf2trt of those that were built at run time: the conversion's own engine stays.
     ``allow_build_at_runtime``
-        Whether a call with input shapes that no engine takes builds one; without it such a call runs natively.
+        Whether a call with input shapes that no engine takes builds one; without it such a call runs natively. In
+        backend tf2trt the call that builds waits, for seconds to minutes; others with these shapes run natively
+        meanwhile, or wait where ``strict`` is given. The model is larger by the segments' ONNX files then. A build that
+        failed is not tried again.
     ``use_calibration``
         For INT8: whether scales come from calibration data (``True``) or from the fake-quantization nodes in the model.
     ``input_fn``
         Batches whose shapes engines are built for, and calibration data where ``calibration_input_fn`` is None.
     ``calibration_input_fn``
-        Batches of real data that INT8 is calibrated with.
+        Batches of real data that INT8 is calibrated with; their shapes are those that engines are built for where
+        ``input_fn`` is None. Backend tf2trt takes any shapes with TensorRT 11 and RTX; TensorRT 8 and 10 calibrate at
+        one, so that batches of other shapes than the first are left out. It calls the function several times: once to
+        look at the batches, and for every segment one time or more.
     ``use_dynamic_shape``, ``dynamic_shape_profile_strategy``
-        One engine for all shapes that ``input_fn`` gives, instead of one for each: with one optimization profile from
-        the smallest to the largest (``"Range"``), with one for each shape (``"Optimal"``) or both
-        (``"Range+Optimal"``). Small letters are taken too.
+        With it a segment has one engine for all shapes that ``input_fn`` gives: with one optimization profile from the
+        smallest to the largest (``"Range"``), with one for each shape (``"Optimal"``) or both (``"Range+Optimal"``).
+        Small letters are taken too. Without it backend tf2trt builds what ``"Range"`` is, and backend tf-trt works in
+        TensorRT's old mode without a batch dimension: an engine for each shape, which smaller batches use too, up to
+        ``maximum_cached_engines``, and fewer operators that it takes. A strategy other than ``"Range"`` needs
+        ``use_dynamic_shape``: TF-TRT would pass it over in silence.
     ``backend``
         ``"tf2trt"``, ``"tf-trt"`` (TensorFlow up to 2.17 that was built with TensorRT) or ``"auto"``: tf2trt from
         TensorFlow 2.16 on, TF-TRT before.
@@ -126,6 +136,12 @@ class HybridOptions:
                 "dynamic_shape_profile_strategy",
                 received=repr(self.dynamic_shape_profile_strategy),
                 expected=", ".join(PROFILE_STRATEGIES),
+            )
+        if strategy != "Range" and not self.use_dynamic_shape:
+            raise UsageError(
+                "dynamic_shape_profile_strategy without use_dynamic_shape",
+                received=strategy,
+                hint="use_dynamic_shape=True, with which segments have optimization profiles by a strategy",
             )
         object.__setattr__(self, "dynamic_shape_profile_strategy", strategy)
         if self.backend not in BACKENDS:

@@ -17,6 +17,13 @@ _CONTROL_FLOW = (
     *("While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"),
     *("PartitionedCall", "StatefulPartitionedCall"),
 )
+# What they give is as long as their input's values make it. TensorRT 8 and 10 take some of these, with shapes that are
+# known only after a run, which TensorFlow cannot be told; TensorRT-RTX parses NonMaxSuppression and cannot build it, so
+# that the whole segment would be lost. CombinedNonMaxSuppression gives fixed shapes, and is made of such in ONNX.
+_BY_VALUE = (
+    *("Where", "Unique", "UniqueWithCounts", "DynamicPartition", "CombinedNonMaxSuppression"),
+    *(f"NonMaxSuppressionV{version}" for version in range(2, 6)),
+)
 _INTERFACE = ("Placeholder", "PlaceholderWithDefault")
 # What TensorRT has, as types of tensors between its layers; the rest is refused here, or would be computed in another
 # type: TensorRT's parser makes float32 of float64.
@@ -67,6 +74,8 @@ def _refusal(body: Body, node: Any) -> Optional[str]:
         return f"{node.op} has a state or an effect outside the graph"
     if node.op not in converted_operators():
         return f"tf2onnx does not convert {node.op}"
+    if node.op in _BY_VALUE:
+        return f"{node.op} selects by values, so that shapes in an engine would depend on them"
     if not operation.outputs:
         return f"{node.op} gives no tensor"
     inputs = [tensor_name(name) for name in node.input if not name.startswith("^")]

@@ -7,12 +7,10 @@ from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from tf2trt.errors import ExportError, UsageError
-from tf2trt.export.source import brief
-from tf2trt.extras import require
-from tf2trt.hybrid.assemble import with_probes
+from tf2trt.errors import UsageError
 from tf2trt.hybrid.cut import Cut, CutBody
 from tf2trt.hybrid.frozen import Frozen
+from tf2trt.hybrid.probes import ProbedModel
 from tf2trt.specs import Shape, ShapeRange, TensorSpec
 
 __all__ = ["Seen", "bind_batch", "watch"]
@@ -62,46 +60,21 @@ def watch(frozen: Frozen, cut_body: CutBody, batches: Iterable[Any]) -> Dict[str
         UsageError: a batch that does not fit the model's inputs, or there is none.
         ExportError: TensorFlow cannot run the model on a batch.
     """
-    tensorflow = require("tensorflow", "export")
     seen: Dict[str, Seen] = {}
-    with tensorflow.Graph().as_default() as owner:  # holds the Python functions that the probes call
 
-        def make_probe(segment: Cut, dtypes: Sequence[Any]) -> Any:
-            reads = len(segment.accepted.piece.reads)
+    def look(segment: Cut, arrays: Sequence[Any]) -> None:
+        reads = len(segment.accepted.piece.reads)
+        record = seen.setdefault(segment.name, Seen())
+        shapes = tuple(tuple(array.shape) for array in arrays[:reads])
+        if len(record.calls) < _KEPT and shapes not in record.shapes:
+            copies = [np.array(array) for array in arrays]
+            record.calls.append((copies[:reads], copies[reads:]))
+        record.shapes.append(shapes)
 
-            def look(*arrays: Any) -> None:
-                record = seen.setdefault(segment.name, Seen())
-                shapes = tuple(tuple(array.shape) for array in arrays[:reads])
-                if len(record.calls) < _KEPT and shapes not in record.shapes:
-                    copies = [np.array(array) for array in arrays]
-                    record.calls.append((copies[:reads], copies[reads:]))
-                record.shapes.append(shapes)
-
-            with owner.as_default():
-                placeholders = [tensorflow.compat.v1.placeholder(dtype) for dtype in dtypes]
-                made = tensorflow.numpy_function(look, placeholders, [])
-            node = type(cut_body.body.graph_def.node[0])()
-            node.CopyFrom(made.node_def)
-            del node.input[:]
-            return node
-
-        plan = with_probes(cut_body, make_probe)
-    wrap = require("tensorflow.python.eager.wrap_function", "export").function_from_graph_def
-    names = list(frozen.captures)
-    try:
-        run = wrap(plan.graph_def, [*plan.inputs, *(f"{name}:0" for name in names)], list(plan.outputs))
-    except Exception as error:
-        raise ExportError("TensorFlow cannot run the cut graph", received=brief(error)) from error
+    model = ProbedModel(frozen, cut_body, look)
     count = 0
     for batch in batches:
-        arrays = bind_batch(frozen.inputs, batch)
-        tensors = [tensorflow.constant(array, spec.dtype) for spec, array in zip(frozen.inputs, arrays)]
-        try:
-            run(*tensors, *(frozen.captures[name] for name in names))
-        except Exception as error:
-            raise ExportError(
-                "TensorFlow cannot run the model on a batch of input_fn", received=brief(error)
-            ) from error
+        model.run(bind_batch(frozen.inputs, batch), "input_fn")
         count += 1
     if not count:
         raise UsageError("input_fn", received="no batch", expected="one batch or more")

@@ -26,7 +26,8 @@ def stats(model: Any) -> Dict[str, SegmentStats]:
     """The counts of each segment of a loaded model, by the segment's name; in the order in which the graph has them.
 
     ``model`` is what ``tf.saved_model.load`` returned for a converted model, or a concrete function of one. The counts
-    are the process's: two copies of the same model count together.
+    are the process's: two copies of the same model count together. ``model.tf2trt_stats()`` tells the same as tensors,
+    in dictionaries.
 
     Raises:
         UsageError: ``model`` is neither, or has no segment.

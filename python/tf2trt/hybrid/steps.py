@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import shutil
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +31,16 @@ def resolve_backend(options: HybridOptions) -> str:
     """
     if options.backend != "auto":
         return options.backend
-    release = tuple(int(part) for part in import_tensorflow().__version__.split(".")[:2])
+    release = tuple(int(part) for part in _version().split(".")[:2])
     return "tf2trt" if release >= _FIRST else "tf-trt"
+
+
+def _version() -> str:
+    """TensorFlow's, without an import where pip knows it: TF-TRT's warnings depend on how TensorFlow is imported."""
+    if "tensorflow" not in sys.modules:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # a package of another name
+            return importlib.metadata.version("tensorflow")
+    return str(import_tensorflow().__version__)
 
 
 class TfTrtSteps:

@@ -103,6 +103,9 @@ class TfTrtConversion:
         if calibration is not None:
             # TensorFlow ends the process where a batch is of another size than the first.
             batches = Batches("calibration_input_fn", calibration, self._specs, one_shape=True)
+            # Looked at before: where a calibration stops halfway, its thread goes on waiting for the next batch.
+            for _ in Batches("calibration_input_fn", calibration, self._specs, one_shape=True)():
+                pass
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "reasons.csv"
             with _environment("TF_TRT_SHOW_DETAILED_REPORT", str(file)), self._stage("convert"):

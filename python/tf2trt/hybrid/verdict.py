@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from tf2trt import _native
 from tf2trt.build.support import UnsupportedNode
 from tf2trt.errors import ModelError
 from tf2trt.extras import require
 from tf2trt.hybrid.extract import Piece, extract
-from tf2trt.hybrid.frozen import Body
+from tf2trt.hybrid.frozen import Body, tensor_name
 from tf2trt.preparation import prepare
 
 __all__ = ["Accepted", "Refused", "ask"]
@@ -51,11 +51,16 @@ def ask(
     """Exports the segment ``nodes`` to the file ``onnx`` and asks ``library``'s parser about it.
 
     What is refused without a node's name being told is found by halving: the shortest beginning of the segment (its
-    nodes are in an order in which they can run) that is refused ends with the node that is in the way.
+    nodes are in an order in which they can run) that is refused ends with the node that is in the way. For TensorRT 8,
+    which has no int64 outside its networks, the nodes at the segment's border that read or give it are refused.
 
     Raises:
         DeviceError, LibraryError: TensorRT cannot be asked here.
     """
+    if library.generation == 8:
+        wide = _wide_border(body, nodes)
+        if wide:
+            return Refused(dict.fromkeys(wide, f"TensorRT {library.version_text} has no int64 at a segment's border"))
     verdict = _try(body, nodes, onnx, library, plugins)
     if isinstance(verdict, (Accepted, Refused)):
         return verdict
@@ -70,6 +75,19 @@ def ask(
         else:
             refused, reason = middle, found
     return Refused({nodes[refused - 1]: reason})
+
+
+def _wide_border(body: Body, nodes: Sequence[str]) -> List[str]:
+    """The nodes that read int64 from outside the segment, or give it there."""
+    piece = extract(body, nodes)
+    wide = {name for name in (*piece.reads, *piece.gives) if body.tensor(name).dtype.base_dtype.name == "int64"}
+    found = []
+    for name in nodes:
+        reads = {tensor_name(each) for each in body.node_defs[name].input if not each.startswith("^")}
+        gives = {tensor.name for tensor in body.graph.get_operation_by_name(name).outputs}
+        if wide & (reads | gives):
+            found.append(name)
+    return found
 
 
 def _try(

@@ -47,8 +47,9 @@ class HybridTest : public test::FakeGpuTest, public testing::WithParamInterface<
 
   int open(std::string const& path, Tensors const& inputs = {{"x", "float32"}},
            Tensors const& outputs = {{"y", "float32"}}) {
-    return tf2trt_hybrid_open(path.c_str(), 0, inputs.data(), inputs.size(), outputs.data(), outputs.size(), &engine_,
-                              message_.into());
+    tf2trt_hybrid_segment const segment{
+        path.c_str(), "", "fp32", "", 0, 0, 1, inputs.data(), inputs.size(), outputs.data(), outputs.size()};
+    return tf2trt_hybrid_open(&segment, 0, &engines_, message_.into());
   }
 
   // As the op does it: the batch's values go in, what comes out is returned.
@@ -62,10 +63,10 @@ class HybridTest : public test::FakeGpuTest, public testing::WithParamInterface<
     EXPECT_EQ(begin(stream, {2, {static_cast<std::int64_t>(values.size() / 2), 2}}), TF2TRT_HYBRID_OK)
         << message_.text();
     EXPECT_EQ(output_.rank, 2);
-    EXPECT_EQ(scratch_size_, 4096U);
+    EXPECT_EQ(begun_.scratch_size, 4096U);
     EXPECT_EQ(output_.extents[0], static_cast<std::int64_t>(values.size() / 2));
     EXPECT_EQ(enqueue(x.data(), y.data()), TF2TRT_HYBRID_OK) << message_.text();
-    tf2trt_hybrid_end(run_);
+    tf2trt_hybrid_end(begun_.run);
     copy_to_host(host, y, bytes, stream.handle());
     stream.synchronize();
     auto const* results = static_cast<float const*>(host.data());
@@ -73,18 +74,19 @@ class HybridTest : public test::FakeGpuTest, public testing::WithParamInterface<
   }
 
   int begin(Stream const& stream, tf2trt_hybrid_shape const& input) {
-    return tf2trt_hybrid_begin(engine_, stream.handle(), &input, &output_, &scratch_size_, &run_, message_.into());
+    return tf2trt_hybrid_begin(engines_, stream.handle(), &input, 0, &output_, &begun_, message_.into());
   }
-  int enqueue(void const* x, void* y) { return tf2trt_hybrid_enqueue(run_, &x, &y, scratch_->data(), message_.into()); }
+  int enqueue(void const* x, void* y) {
+    return tf2trt_hybrid_enqueue(begun_.run, &x, &y, scratch_->data(), message_.into());
+  }
 
   [[nodiscard]] bool says(std::string const& words) const { return message_.text().find(words) != std::string::npos; }
 
   test::TempFolder folder_;
   Message message_;
-  tf2trt_hybrid_engine* engine_ = nullptr;
-  tf2trt_hybrid_run* run_ = nullptr;
+  tf2trt_hybrid_engines* engines_ = nullptr;
+  tf2trt_hybrid_begun begun_{};
   tf2trt_hybrid_shape output_{};
-  std::size_t scratch_size_ = 0;
   std::unique_ptr<DeviceBuffer> scratch_ = std::make_unique<DeviceBuffer>(4096);
 };
 
@@ -95,7 +97,7 @@ TEST_P(HybridTest, RunsOnAStreamAndMemoryThatAreNotItsOwn) {
     EXPECT_EQ(run(stream, {value, 2, 3, 4}), (std::vector<float>{2 * value, 4, 6, 8}));
   }
   EXPECT_EQ(fake_cuda_count("kernels"), 3);  // one to choose the profile
-  tf2trt_hybrid_close(engine_);
+  tf2trt_hybrid_close(engines_);
 }
 
 TEST_P(HybridTest, NeverWaits) {
@@ -109,11 +111,11 @@ TEST_P(HybridTest, NeverWaits) {
   for (std::int64_t const batch : {1, 2, 4, 2, 1}) {  // new shapes, and shapes that were there
     ASSERT_EQ(begin(stream, {2, {batch, 2}}), TF2TRT_HYBRID_OK) << message_.text();
     ASSERT_EQ(enqueue(x.data(), y.data()), TF2TRT_HYBRID_OK) << message_.text();
-    tf2trt_hybrid_end(run_);
+    tf2trt_hybrid_end(begun_.run);
   }
   EXPECT_EQ(fake_cuda_count("synchronizations"), before);
   EXPECT_EQ(fake_cuda_count("kernels"), 0);  // nothing has waited yet
-  tf2trt_hybrid_close(engine_);              // which waits for what it has queued
+  tf2trt_hybrid_close(engines_);             // which waits for what it has queued
   EXPECT_EQ(fake_cuda_count("kernels"), 8);  // a profile was chosen for each of three contexts
 }
 
@@ -128,7 +130,7 @@ TEST_P(HybridTest, ManyShapesShareAFewContexts) {
     }
   }
   EXPECT_LE(fake_cuda_count("events"), 8);  // one for each context
-  tf2trt_hybrid_close(engine_);
+  tf2trt_hybrid_close(engines_);
 }
 
 TEST_P(HybridTest, GetsByWithTheProfilesThatThereAre) {
@@ -138,7 +140,7 @@ TEST_P(HybridTest, GetsByWithTheProfilesThatThereAre) {
     EXPECT_EQ(run(stream, {value, 1}), (std::vector<float>{2 * value, 2}));
     EXPECT_EQ(run(stream, {value, 1, 2, 3}), (std::vector<float>{2 * value, 2, 4, 6}));
   }
-  tf2trt_hybrid_close(engine_);
+  tf2trt_hybrid_close(engines_);
 }
 
 TEST_P(HybridTest, StreamsAndThreadsShareAnEngine) {
@@ -160,15 +162,14 @@ TEST_P(HybridTest, StreamsAndThreadsShareAnEngine) {
       for (int turn = 0; turn < 50; ++turn) {
         tf2trt_hybrid_shape const input{2, {1 + turn % 4, 2}};
         tf2trt_hybrid_shape output{};
-        tf2trt_hybrid_run* run = nullptr;
-        std::size_t scratch_size = 0;
+        tf2trt_hybrid_begun begun{};
         void const* in = x.data();
         void* out = y.data();
         bool const done =
-            tf2trt_hybrid_begin(engine_, stream.handle(), &input, &output, &scratch_size, &run, message.into()) == 0 &&
-            tf2trt_hybrid_enqueue(run, &in, &out, scratch.data(), message.into()) == 0;
+            tf2trt_hybrid_begin(engines_, stream.handle(), &input, 0, &output, &begun, message.into()) == 0 &&
+            tf2trt_hybrid_enqueue(begun.run, &in, &out, scratch.data(), message.into()) == 0;
         if (!done || output.extents[0] != input.extents[0]) ++failures[i];
-        if (run != nullptr) tf2trt_hybrid_end(run);
+        if (begun.run != nullptr) tf2trt_hybrid_end(begun.run);
       }
       stream.synchronize();
     });
@@ -177,20 +178,20 @@ TEST_P(HybridTest, StreamsAndThreadsShareAnEngine) {
   EXPECT_EQ(failures, (std::array<int, 4>{}));
   for (auto const& stream : streams) stream.synchronize();
   EXPECT_EQ(fake_cuda_count("kernels"), 208);  // a profile was chosen for each of four contexts on each stream
-  tf2trt_hybrid_close(engine_);
+  tf2trt_hybrid_close(engines_);
 }
 
 TEST_P(HybridTest, AnEngineIsOpenOnce) {
   std::string const path = write_plan("double shared");
   ASSERT_EQ(open(path), TF2TRT_HYBRID_OK) << message_.text();
   auto const allocations = fake_cuda_count("device_allocations");
-  tf2trt_hybrid_engine* const first = engine_;
+  tf2trt_hybrid_engines* const first = engines_;
   ASSERT_EQ(open(path), TF2TRT_HYBRID_OK) << message_.text();
   EXPECT_EQ(fake_cuda_count("device_allocations"), allocations);
   tf2trt_hybrid_close(first);
   Stream const stream;
   EXPECT_EQ(run(stream, {1, 2}), (std::vector<float>{2, 4}));
-  tf2trt_hybrid_close(engine_);
+  tf2trt_hybrid_close(engines_);
 }
 
 TEST_P(HybridTest, SaysWhichShapesItTakes) {
@@ -203,7 +204,7 @@ TEST_P(HybridTest, SaysWhichShapesItTakes) {
   EXPECT_TRUE(says("1x3, the engine takes ?x2")) << message_.text();
   EXPECT_EQ(begin(stream, {0, {}}), TF2TRT_HYBRID_NO_FIT);
   EXPECT_EQ(run(stream, {1, 2}), (std::vector<float>{2, 4}));  // and goes on
-  tf2trt_hybrid_close(engine_);
+  tf2trt_hybrid_close(engines_);
 }
 
 TEST_P(HybridTest, SizesThatDependOnTheDataDoNotFit) {
@@ -211,7 +212,7 @@ TEST_P(HybridTest, SizesThatDependOnTheDataDoNotFit) {
   Stream const stream;
   EXPECT_EQ(begin(stream, {1, {4}}), TF2TRT_HYBRID_NO_FIT);
   EXPECT_TRUE(says("'y' depends on the data")) << message_.text();
-  tf2trt_hybrid_close(engine_);
+  tf2trt_hybrid_close(engines_);
 }
 
 TEST_P(HybridTest, AddressesHaveToBeAligned) {
@@ -222,9 +223,9 @@ TEST_P(HybridTest, AddressesHaveToBeAligned) {
   ASSERT_EQ(begin(stream, {2, {1, 2}}), TF2TRT_HYBRID_OK);
   EXPECT_EQ(enqueue(static_cast<char*>(x.data()) + 8, y.data()), TF2TRT_HYBRID_NO_FIT);
   EXPECT_TRUE(says("input 'x' does not lie at a multiple of 256")) << message_.text();
-  tf2trt_hybrid_end(run_);
+  tf2trt_hybrid_end(begun_.run);
   stream.synchronize();
-  tf2trt_hybrid_close(engine_);
+  tf2trt_hybrid_close(engines_);
 }
 
 TEST_P(HybridTest, ARunThatFailsIsToldAndLeavesTheRestAlone) {
@@ -236,10 +237,10 @@ TEST_P(HybridTest, ARunThatFailsIsToldAndLeavesTheRestAlone) {
     ASSERT_EQ(begin(stream, {2, {1, 2}}), TF2TRT_HYBRID_OK) << message_.text();
     EXPECT_EQ(enqueue(x.data(), y.data()), TF2TRT_HYBRID_FAILED);
     EXPECT_TRUE(says("this engine is broken")) << message_.text();
-    tf2trt_hybrid_end(run_);
+    tf2trt_hybrid_end(begun_.run);
   }
   stream.synchronize();
-  tf2trt_hybrid_close(engine_);
+  tf2trt_hybrid_close(engines_);
 }
 
 TEST_P(HybridTest, ContextsTakeNoMemoryForActivations) {
@@ -247,16 +248,16 @@ TEST_P(HybridTest, ContextsTakeNoMemoryForActivations) {
   Stream const stream;
   auto const allocations = fake_cuda_count("device_allocations");
   ASSERT_EQ(begin(stream, {2, {1, 2}}), TF2TRT_HYBRID_OK) << message_.text();
-  EXPECT_EQ(scratch_size_, std::size_t{1} << 40U);
+  EXPECT_EQ(begun_.scratch_size, std::size_t{1} << 40U);
   EXPECT_EQ(fake_cuda_count("device_allocations"), allocations);
   DeviceBuffer const x(32);
   DeviceBuffer const y(32);
   EXPECT_EQ(enqueue(x.data(), y.data()), TF2TRT_HYBRID_FAILED);  // 4096 bytes
   EXPECT_TRUE(says("was refused")) << message_.text();
   EXPECT_NE(violation().find("past the end"), std::string::npos);
-  tf2trt_hybrid_end(run_);
+  tf2trt_hybrid_end(begun_.run);
   stream.synchronize();
-  tf2trt_hybrid_close(engine_);
+  tf2trt_hybrid_close(engines_);
 }
 
 TEST_P(HybridTest, RefusesWhatIsNotTheSegments) {
@@ -278,8 +279,8 @@ TEST_P(HybridTest, RefusesWhatIsNotTheSegments) {
 TEST_P(HybridTest, MessagesAreCutToTheRoomThereIs) {
   std::array<char, 8> text{};
   tf2trt_hybrid_tensor const tensor{"x", "float32"};
-  EXPECT_EQ(tf2trt_hybrid_open("/nowhere.engine", 0, &tensor, 1, &tensor, 1, &engine_, {text.data(), text.size()}),
-            TF2TRT_HYBRID_FAILED);
+  tf2trt_hybrid_segment const segment{"/nowhere.engine", "", "fp32", "", 0, 0, 1, &tensor, 1, &tensor, 1};
+  EXPECT_EQ(tf2trt_hybrid_open(&segment, 0, &engines_, {text.data(), text.size()}), TF2TRT_HYBRID_FAILED);
   EXPECT_EQ(std::string(text.data()).size(), 7U);
 }
 

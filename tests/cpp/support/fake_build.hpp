@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -27,11 +28,14 @@ struct FakeLayer {
 struct FakeBuild {
   std::vector<FakeTensor> inputs = {{"x", "kFLOAT", {-1, 2}}};
   std::vector<FakeLayer> layers = {{"conv"}};
-  bool takes_cache = true;         // where it is given one
-  int batches_wanted = 1000;       // it calibrates with that many at most
-  int passes = 1;                  // how often it reads the data
-  std::string written = "scales";  // what it gives the calibrator to keep
-  bool takes_profile = true;       // the answer of setCalibrationProfile
+  bool takes_cache = true;             // where it is given one
+  int batches_wanted = 1000;           // it calibrates with that many at most
+  int passes = 1;                      // how often it reads the data
+  std::string written = "scales";      // what it gives the calibrator to keep
+  bool takes_profile = true;           // the answer of setCalibrationProfile
+  std::string plan = "a plan";         // what it gives
+  bool builds = true;                  // otherwise it gives none
+  std::function<void()> before_build;  // called, where there is one, by the thread that builds
   // How much of each input's batch it reads.
   std::map<std::string, std::size_t> bytes = {{"x", 16}};
 

@@ -1,6 +1,7 @@
 // A TensorRT and its ONNX parser in one library, of the version in FAKE_NUMBER: it "parses" every file to the network
 // of its script, notes what the builder's config and the layers are told, calibrates as TensorRT does
-// (fake_calibration.cpp) and gives "a plan". Plans cannot be run.
+// (fake_calibration.cpp) and gives "a plan", which cannot be run; with FAKE_BUILDS it is one library with the runtime
+// of fake_runtime.cpp, and the script's plan may be one for that.
 #include "support/fake_builder.hpp"
 
 #include <algorithm>
@@ -199,6 +200,9 @@ void* make_config(Builder* /*builder*/) {
     t.put("VBuilderConfig_setProfilingVerbosity", [](Config*, std::int32_t value) {
       note("setProfilingVerbosity " + name_of_value("ProfilingVerbosity", value));
     });
+    t.put("VBuilderConfig_setMemoryPoolLimit", [](Config*, std::int32_t pool, std::size_t size) {
+      note("setMemoryPoolLimit " + name_of_value("MemoryPoolType", pool) + " " + std::to_string(size));
+    });
     t.put("VBuilderConfig_getTacticSources", [](Config*) -> std::uint32_t { return 0; });
     t.put("VBuilderConfig_setTacticSources", [](Config*, std::uint32_t) { return true; });
     t.put("VBuilderConfig_setPreviewFeature", [](Config*, std::int32_t, bool) {});
@@ -248,8 +252,9 @@ void* build(Builder* /*builder*/, Object* network, Object* config) {
   std::vector<std::string> names(inputs.size());
   std::transform(inputs.begin(), inputs.end(), names.begin(), [](Tensor const& input) { return input.text.name; });
   if (own.calibrator != nullptr && !calibrate(own.calibrator, names)) return nullptr;
-  if (!choose_tactics(own)) return nullptr;
-  return give(new HostMemory{table.slots.data(), "a plan"});
+  if (script().before_build) script().before_build();
+  if (!choose_tactics(own) || !script().builds) return nullptr;
+  return give(new HostMemory{table.slots.data(), script().plan});
 }
 
 void* make_builder() {
@@ -283,9 +288,11 @@ void* make_parser() {
 
 extern "C" {
 tf2trt::test::FakeBuild* fake_build() { return &fake_tensorrt::script(); }
+#ifndef FAKE_BUILDS
 std::int32_t getInferLibVersion() { return FAKE_NUMBER; }
-std::int32_t getNvOnnxParserVersion() { return FAKE_NUMBER; }
 void* createInferRuntime_INTERNAL(void* /*logger*/, std::int32_t /*version*/) { return nullptr; }
+#endif
+std::int32_t getNvOnnxParserVersion() { return FAKE_NUMBER; }
 void* createInferBuilder_INTERNAL(void* /*logger*/, std::int32_t version) {
   return version == FAKE_NUMBER ? fake_tensorrt::make_builder() : nullptr;
 }

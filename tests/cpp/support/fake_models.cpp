@@ -62,8 +62,14 @@ std::optional<Model> find_model(std::string const& text) {
   }
   model.name = name;
   for (std::string word; words >> word;) {
-    if (word != "shared") return std::nullopt;
-    model.shares_profiles = true;
+    if (word == "shared") {
+      model.shares_profiles = true;
+    } else if (word.rfind("batch=", 0) == 0 && model.is_dynamic()) {
+      Shape const only{std::stoll(word.substr(std::string("batch=").size())), model.tensors[0].shape[1]};
+      model.profiles = {{{{"x", Range{only, only, only}}}, {}}};
+    } else {
+      return std::nullopt;
+    }
   }
   return model;
 }

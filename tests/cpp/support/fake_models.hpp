@@ -9,6 +9,8 @@
 //   batch4     x float32 (4,2) -> y = x + 1
 //   nonzero    x float32 (4) -> y int32 (1,-1): the places where x is not 0; how many is known only when it has run
 //   reshape    x float32 (-1), s int32 (2) on the host -> y float32 (s0,s1) = x
+//
+// "shared" behind a name: contexts share its profiles. "batch=32" behind a dynamic one: it takes that batch alone.
 #pragma once
 
 #include <array>

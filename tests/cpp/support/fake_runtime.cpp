@@ -1,6 +1,7 @@
 // A TensorRT library that reads fake plans and runs them on the fake CUDA driver. FAKE_NUMBER: what it says its version
-// is, and so which generation's tables it has; FAKE_BUILDER: it has a builder (which refuses), so it is not the lean
-// runtime. A plan is the real header and the text that names an engine (fake_models.hpp).
+// is, and so which generation's tables it has; FAKE_BUILDER: it has a builder (which refuses, or with FAKE_BUILDS is
+// fake_builder.cpp's), so it is not the lean runtime. A plan is the real header and the text that names an engine
+// (fake_models.hpp).
 #include "support/fake_runtime.hpp"
 
 #include <dlfcn.h>
@@ -336,7 +337,7 @@ void* createInferRuntime_INTERNAL(void* logger, std::int32_t version) {
   return nullptr;
 }
 
-#ifdef FAKE_BUILDER
+#if defined(FAKE_BUILDER) && !defined(FAKE_BUILDS)
 void* createInferBuilder_INTERNAL(void* logger, std::int32_t /*version*/) {
   fake_tensorrt::log_error(logger, "the fake runtime does not build");
   return nullptr;
