@@ -48,7 +48,8 @@ $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv); \
 $(PYTHON) -c 'import os, sysconfig as s; os.stat(s.get_path("include") + "/Python.h")' 2>/dev/null || missing+=(python3-dev); \
 command -v g++ >/dev/null || missing+=(g++); \
 command -v cmake >/dev/null || missing+=(cmake); \
-$(if $(1),[ -e /usr/include/gtest/gtest.h ] || missing+=($(1));) \
+$(if $(filter libgtest-dev,$(1)),[ -e /usr/include/gtest/gtest.h ] || missing+=(libgtest-dev);) \
+$(if $(filter chromium,$(1)),command -v chromium >/dev/null || missing+=(chromium);) \
 if [ $${#missing[@]} -gt 0 ]; then \
   install="apt-get install -y --no-install-recommends $${missing[*]}"; \
   if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -78,6 +79,7 @@ pip_install = $(BIN)/python -m pip install -q --no-compile --no-build-isolation 
 	touch $@
 
 .venv/.test: .venv/.made $(SOURCES)
+	@$(call debian_packages,chromium)
 	$(pip_install) ".[test,lint]"
 	$(if $(GPU),$(BIN)/python -m pip install -q pycuda)
 	touch .venv/.lint $@
@@ -107,7 +109,7 @@ lint: .venv/.lint build/compile_commands.json
 	$(BIN)/ruff format --check
 	$(BIN)/mypy python/tf2trt
 	$(BIN)/python -m mypy.stubtest tf2trt._native --mypy-config-file pyproject.toml --allowlist .ci/stubtest-allow.txt
-	$(BIN)/clang-format --dry-run -Werror $(CPP_SOURCES) $(filter %.hpp %.h %.cu %.cuh,$(CPP_HEADERS)) $(wildcard tools/abi/*.[ch]pp examples/*/*.cpp)
+	$(BIN)/clang-format --dry-run -Werror $(CPP_SOURCES) $(filter %.hpp %.h %.cu %.cuh,$(CPP_HEADERS)) $(wildcard tools/abi/*.[ch]pp examples/*/*.cpp tests/gpu/*/*.cpp)
 	$(MAKE) --no-print-directory -j $(CMAKE_BUILD_PARALLEL_LEVEL) tidy
 
 .PHONY: tidy

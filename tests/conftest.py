@@ -133,6 +133,17 @@ def cpp_app(run_cmake, installed_library, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def bench_loop(run_cmake, installed_library, tmp_path_factory):
+    """tests/gpu/bench_loop, which times an engine without tf2trt's own clocks; warnings are errors."""
+    build = tmp_path_factory.mktemp("bench_loop")
+    flags = ("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Werror")
+    source = ROOT / "tests" / "gpu" / "bench_loop"
+    run_cmake("-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={installed_library}", *flags)
+    run_cmake("--build", build)
+    return build / "bench_loop"
+
+
+@pytest.fixture(scope="session")
 def digits(tmp_path_factory):
     """A residual CNN on scikit-learn's digits: .onnx, and images and labels to train with (.images, .labels) and held
     out (.held_images, .held_labels). TF2TRT_DIGITS names a folder with digits.onnx, made by tests/gpu/make_digits.py

@@ -40,8 +40,8 @@ enum class Use { kIdle, kRunning, kPending, kClosed };
 
 class PythonSession {
  public:
-  PythonSession(Engine const& engine, std::string const& memory)
-      : session_(std::in_place, engine, to_mode(memory)), tensors_(engine.tensors()) {
+  PythonSession(Engine const& engine, std::string const& memory, bool graphs)
+      : session_(std::in_place, engine, to_mode(memory), graphs), tensors_(engine.tensors()) {
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
       (tensors_[i].is_input ? inputs_ : outputs_).push_back(i);
       dtypes_.push_back(numpy_dtype(tensors_[i].dtype));
@@ -341,7 +341,8 @@ class PythonSession {
 
 void bind_session(py::module_& module) {
   py::class_<PythonSession>(module, "Session")
-      .def(py::init<Engine const&, std::string const&>(), py::arg("engine"), py::arg("memory") = "auto")
+      .def(py::init<Engine const&, std::string const&, bool>(), py::arg("engine"), py::arg("memory") = "auto",
+           py::arg("graphs") = true)
       .def("acquire", &PythonSession::acquire)
       .def("release", &PythonSession::release)
       .def("leave_pending", &PythonSession::leave_pending)
@@ -361,8 +362,9 @@ void bind_session(py::module_& module) {
           "shape", [](PythonSession& self, std::size_t tensor) { return to_tuple(self.session().shape(tensor)); },
           py::arg("tensor"))
       .def(
-          "time_launches", [](PythonSession& self, int count) { return self.session().time_launches(count); },
-          py::arg("count"), ReleaseGil())
+          "time_launches",
+          [](PythonSession& self, int count, int ahead) { return self.session().time_launches(count, ahead); },
+          py::arg("count"), py::arg("ahead") = 0, ReleaseGil())
       .def(
           "profile_layers", [](PythonSession& self) { return self.session().profile_layers(); }, ReleaseGil())
       .def_property_readonly("closed", &PythonSession::closed)

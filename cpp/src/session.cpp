@@ -61,9 +61,10 @@ void TensorSlot::reserve(std::size_t size, bool mapped) {
   host = std::move(fresh);
 }
 
-Session::State::State(Engine shared, MemoryMode memory)
+Session::State::State(Engine shared, MemoryMode memory, bool with_graphs)
     : engine(std::move(shared)),
       mapped(uses_mapped_memory(memory, engine.cuda_context())),
+      graphs(with_graphs),
       context(engine.create_context()) {
   auto const& tensors = engine.tensors();
   slots.resize(tensors.size());
@@ -258,7 +259,7 @@ void Session::State::launch(bool with_download) {
   if (empty) return;
   in_flight = true;
   upload_large();
-  bool const capturable = enqueued && !data_dependent && graph_problem.empty();
+  bool const capturable = graphs && enqueued && !data_dependent && graph_problem.empty();
   if (!graph && capturable) {
     try {
       graph = Graph::capture(stream.handle(), [&] { queue(with_download); });
@@ -274,9 +275,9 @@ void Session::State::launch(bool with_download) {
   }
 }
 
-Session::Session(Engine const& engine, MemoryMode memory) {
+Session::Session(Engine const& engine, MemoryMode memory, bool graphs) {
   cuda::ContextGuard const guard(engine.cuda_context());
-  state_ = std::make_unique<State>(engine, memory);
+  state_ = std::make_unique<State>(engine, memory, graphs);
 }
 
 Session::~Session() {

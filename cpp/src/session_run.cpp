@@ -97,32 +97,39 @@ std::map<std::string, HostTensor> Session::run(std::map<std::string, HostTensor>
   return results;
 }
 
-std::vector<float> Session::time_launches(int count) {
+std::vector<float> Session::time_launches(int count, int ahead) {
   State& s = *state_;
   if (!s.enqueued && !s.graph) throw Error(ErrorKind::kEngine, "nothing to time", {"no run before", "a run", ""});
   cuda::ContextGuard const guard(s.engine.cuda_context());
   void* const stream = s.stream.handle();
   std::optional<Graph> work;
-  if (s.graph_problem.empty() && !s.data_dependent) {
+  if (s.graphs && s.graph_problem.empty() && !s.data_dependent) {
     try {
       work = Graph::capture(stream, [&] { s.context.enqueue(stream); });
     } catch (Error const& error) {
       s.graph_problem = error.what();
     }
   }
-  Event const start;
-  Event const stop;
+  std::size_t const depth = 1U + static_cast<std::size_t>(std::max(ahead, 0));
+  std::vector<Event> const starts(depth);
+  std::vector<Event> const stops(depth);
   std::vector<float> times;
-  for (int i = 0; i < count; ++i) {
-    start.record(stream);
+  auto const land = [&] {
+    std::size_t const place = times.size() % depth;
+    times.push_back(stops[place].since(starts[place]));
+  };
+  auto const all = static_cast<std::size_t>(std::max(count, 0));
+  for (std::size_t i = 0; i < all; ++i) {
+    if (i >= depth) land();
+    starts[i % depth].record(stream);
     if (work) {
       work->launch(stream);
     } else {
       s.context.enqueue(stream);
     }
-    stop.record(stream);
-    times.push_back(stop.since(start));
+    stops[i % depth].record(stream);
   }
+  while (times.size() < all) land();
   return times;
 }
 

@@ -42,7 +42,7 @@ struct TensorSlot {
 };
 
 struct Session::State {
-  State(Engine shared, MemoryMode memory);
+  State(Engine shared, MemoryMode memory, bool with_graphs);
 
   void claim_profile();
   void choose_profile(std::vector<Shape> const& shapes);
@@ -63,6 +63,7 @@ struct Session::State {
 
   Engine engine;
   bool mapped;
+  bool graphs;  // runs may be captured
   Stream stream;
   ExecutionContext context;  // before the graph goes, after its memory: declared between them
   std::vector<TensorSlot> slots;

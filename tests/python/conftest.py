@@ -23,3 +23,12 @@ def fake_gpu(tmp_path_factory):
         folder = tmp_path_factory.mktemp("fake_gpu")
         support.build(folder)
     return support.FakeGpu(folder)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """browser.open(path): an HTML file in headless Chromium, see tests/support/browser.py."""
+    import browser as support
+
+    with support.launch() as running:
+        yield running

@@ -39,8 +39,9 @@ enum class MemoryMode {
 //   fill(session.host(0)); session.launch(); session.wait(); use(session.host(1), session.shape(1));
 class Session {
  public:
-  // Throws Error(kDevice) where memory is missing; Error(kEngine) where another context has the engine's only profile.
-  explicit Session(Engine const& engine, MemoryMode memory = MemoryMode::kAuto);
+  // Without `graphs` every run is enqueued anew. Throws Error(kDevice) where memory is missing; Error(kEngine) where
+  // another context has the engine's only profile.
+  explicit Session(Engine const& engine, MemoryMode memory = MemoryMode::kAuto, bool graphs = true);
   ~Session();
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
@@ -81,7 +82,8 @@ class Session {
   [[nodiscard]] bool done() const;
 
   // Milliseconds on the GPU for each of `count` launches of the last run's work without any copy, one after the other.
-  [[nodiscard]] std::vector<float> time_launches(int count);
+  // `ahead` of them are queued while one runs, which hides the host's part of a launch; 0: each is waited for.
+  [[nodiscard]] std::vector<float> time_launches(int count, int ahead = 0);
   // Each layer's name and milliseconds for the last run's work.
   [[nodiscard]] std::vector<std::pair<std::string, float>> profile_layers();
 

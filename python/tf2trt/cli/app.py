@@ -20,6 +20,7 @@ COMMANDS = {
     "build": "ONNX to an engine.",
     "hybrid": "Engines inside a SavedModel, TensorFlow for the rest.",
     "run": "Run an engine on arrays.",
+    "bench": "What each way of running a model costs.",
     "verify": "A model against its engine, and which layers are to blame.",
 }
 

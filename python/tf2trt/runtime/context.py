@@ -160,17 +160,18 @@ class ExecutionContext:
         finally:
             self._native.release()
 
-    def time_launches(self, iterations: int) -> List[float]:
+    def time_launches(self, iterations: int, *, ahead: int = 0) -> List[float]:
         """Milliseconds that the GPU takes for the last run's work, launched ``iterations`` times without any copy.
 
-        CUDA events stand around each launch, which is waited for before the next.
+        CUDA events stand around each launch. Up to ``ahead`` launches are queued while one runs, which hides what the
+        host does for each; with 0 each is waited for before the next.
 
         Raises:
             EngineError: there was no run before, or the context is closed or in use.
         """
         self._native.acquire()
         try:
-            return self._native.time_launches(iterations)
+            return self._native.time_launches(iterations, ahead)
         finally:
             self._native.release()
 

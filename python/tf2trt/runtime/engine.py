@@ -76,6 +76,7 @@ class Engine:
         memory: str = "auto",
         contexts: int = 8,
         split_batches: bool = False,
+        graphs: bool = True,
     ) -> Engine:
         """Loads a plan. The file, its header and its sidecar are checked before the driver or the GPU is touched.
 
@@ -92,6 +93,7 @@ class Engine:
             contexts: how many calls may be on their way at once, each with device memory of its own; a context is made
                 when a call finds none idle.
             split_batches: batches that are larger than the engine takes are run in parts, and the results joined.
+            graphs: replay runs as CUDA graphs; without, each run is enqueued anew, which takes the host longer.
 
         Raises:
             EngineError: the file is missing, truncated, damaged or no plan.
@@ -102,7 +104,7 @@ class Engine:
             DeviceError: no NVIDIA driver, or no such GPU.
             UsageError: ``memory`` or ``contexts`` cannot work, or both ``library`` and ``lean`` are given.
         """
-        options = _Options(memory, contexts, split_batches, device)
+        options = _Options(memory, contexts, split_batches, device, graphs)
         if lean and library is not None:
             raise UsageError("lean", received=f"library={library.path}", expected="library or lean, not both")
         engine = Path(path)
@@ -235,7 +237,7 @@ class Engine:
     def _new_session(self) -> _native.Session:
         if self._native is None:
             raise EngineError("the engine is closed", hint="load it again, or use it inside its `with` block")
-        return _native.Session(self._native, self._options.memory)
+        return _native.Session(self._native, self._options.memory, self._options.graphs)
 
     def _new_context(self) -> ExecutionContext:
         session = self._new_session()
@@ -267,12 +269,13 @@ class Engine:
 class _Options:
     """How an engine runs."""
 
-    def __init__(self, memory: str, contexts: int, split_batches: bool, device: int) -> None:
+    def __init__(self, memory: str, contexts: int, split_batches: bool, device: int, graphs: bool) -> None:
         if memory not in ("auto", "copy", "mapped"):
             raise UsageError("memory", received=repr(memory), expected='"auto", "copy" or "mapped"')
         if contexts < 1:
             raise UsageError("contexts", received=contexts, expected="at least 1")
-        self.memory, self.contexts, self.split_batches, self.device = memory, contexts, split_batches, device
+        self.memory, self.contexts, self.split_batches = memory, contexts, split_batches
+        self.device, self.graphs = device, graphs
 
 
 def _map(path: Path) -> mmap.mmap:

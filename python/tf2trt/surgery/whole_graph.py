@@ -127,7 +127,7 @@ def session(model: Any) -> Any:
     """
     runtime = require("onnxruntime", "verify")
     options = runtime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # an error is raised; it need not be printed as well
     # Nothing that ONNX Runtime would recognise and compute in a way of its own.
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     folder = current_folder()
