@@ -106,7 +106,8 @@ class LayerPrecision:
     is. ``precision`` is the type of its operands, such as ``"float16"`` or ``"tf32"``, ``"unknown"`` where TensorRT
     does not say. ``heavy`` marks convolutions, matrix products, deconvolutions and recurrent layers. ``asked`` says of
     a heavy layer whether the type is the one that was asked for; None of others, and where it cannot be told.
-    ``milliseconds`` is its time in one run, None where it was not run.
+    ``milliseconds`` is its time in one run, None where it was not run. ``nodes`` are those of the ONNX file that it was
+    made of, as far as TensorRT tells.
     """
 
     name: str
@@ -115,6 +116,7 @@ class LayerPrecision:
     heavy: bool
     asked: Optional[bool] = None
     milliseconds: Optional[float] = None
+    nodes: Tuple[str, ...] = ()
 
     def to_json(self) -> Dict[str, Any]:
         """Plain values; what is not known is left out."""
@@ -125,6 +127,8 @@ class LayerPrecision:
             value["asked"] = self.asked
         if self.milliseconds is not None:
             value["ms"] = round(self.milliseconds, 6)
+        if self.nodes:
+            value["nodes"] = list(self.nodes)
         return value
 
     @classmethod
@@ -138,6 +142,7 @@ class LayerPrecision:
             heavy=bool(value.get("heavy", False)),
             asked=None if asked is None else bool(asked),
             milliseconds=None if time is None else float(time),
+            nodes=tuple(str(node) for node in value.get("nodes", ())),
         )
 
 

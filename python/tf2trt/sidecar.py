@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "Origin",
     "Sidecar",
     "check_device",
     "check_hash",
@@ -33,6 +34,9 @@ __all__ = [
 
 FORMAT = 1
 PathLike = Union[str, "os.PathLike[str]"]
+
+Origin = Tuple[str, str]
+"""The Keras layer and the TensorFlow op that a node of the ONNX file came from; ``""`` for what is not known."""
 
 
 def sidecar_path(engine: PathLike) -> Path:
@@ -68,7 +72,8 @@ class Sidecar:
     ``precision_found`` counts the layers by output type, such as ``{"float16": 12, "float32": 2}``.
     ``plugins`` holds, for each plugin library that was loaded for the build, its ``file`` name and ``sha256``.
     ``created`` is UTC in ISO 8601; ``seconds`` is the time that building took. ``layer_precision`` is what was asked of
-    single layers. ``proof`` says what each layer computes in; None in sidecars of before it was known.
+    single layers. ``proof`` says what each layer computes in; None in sidecars of before it was known. ``origins`` says
+    what the nodes of the ONNX file came from, by the nodes' names, as far as the file knew.
     """
 
     tf2trt: str
@@ -92,6 +97,7 @@ class Sidecar:
     created: str
     layer_precision: Tuple[Tuple[str, str], ...] = ()
     proof: Optional[PrecisionProof] = None
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     def to_json(self) -> Dict[str, Any]:
         """The file's content as plain values."""
@@ -118,7 +124,11 @@ class Sidecar:
             "profiles": [{name: _range_to_json(shapes) for name, shapes in entry.items()} for entry in self.profiles],
             "precision": precision,
             "plugins": [dict(plugin) for plugin in self.plugins],
-            "onnx": {"file": self.onnx_file, "sha256": self.onnx_sha256},
+            "onnx": {
+                "file": self.onnx_file,
+                "sha256": self.onnx_sha256,
+                **({"origins": {name: list(origin) for name, origin in self.origins.items()}} if self.origins else {}),
+            },
             "plan": {"sha256": self.plan_sha256, "bytes": self.plan_bytes},
             "seconds": self.seconds,
             "created": self.created,
@@ -156,6 +166,9 @@ class Sidecar:
             created=str(value["created"]),
             layer_precision=tuple((str(pattern), str(kind)) for pattern, kind in precision.get("asked_of_layers", ())),
             proof=PrecisionProof.from_json(precision["proof"]) if "proof" in precision else None,
+            origins={
+                str(name): (str(layer), str(op)) for name, (layer, op) in value["onnx"].get("origins", {}).items()
+            },
         )
 
     def write(self, engine: PathLike) -> None:

@@ -2,7 +2,7 @@ import contextlib
 
 import pytest
 
-from tf2trt.build.onnx_inputs import read_onnx_inputs, read_onnx_types
+from tf2trt.build.onnx_inputs import read_onnx_inputs, read_onnx_origins, read_onnx_types
 from tf2trt.errors import OnnxError
 from tf2trt.specs import TensorSpec
 
@@ -57,13 +57,29 @@ def test_a_truncated_file_is_an_error_wherever_it_ends(model):
             read_onnx_inputs(model)
 
 
+def test_what_the_nodes_came_from(tmp_path):
+    nodes = [
+        helper.make_node("Relu", [name], [f"{name}y"], each) for name, each in (("a", "one"), ("b", ""), ("c", "three"))
+    ]
+    for node, origin in zip(
+        nodes, ({"tf2trt.layer": "dense", "tf2trt.op": "m/dense/Relu"}, {"tf2trt.op": "m/b"}, {"other": "x"})
+    ):
+        for key, value in origin.items():
+            node.metadata_props.add(key=key, value=value)
+    values = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in ("a", "b", "c", "ay")]
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", values[:3], values[3:])), str(path))
+    assert read_onnx_origins(path) == {"one": ("dense", "m/dense/Relu"), "node_of_by": ("", "m/b")}
+
+
 def test_a_changed_byte_is_never_another_error(model):
     whole = bytearray(model.read_bytes())
     for at in range(len(whole)):
         for value in (0x00, 0x7F, 0xFF):
             model.write_bytes(bytes(whole[:at]) + bytes([value]) + bytes(whole[at + 1 :]))
-            with contextlib.suppress(OnnxError):
-                read_onnx_inputs(model)
+            for read in (read_onnx_inputs, read_onnx_origins):
+                with contextlib.suppress(OnnxError):
+                    read(model)
 
 
 def quantised(zero_points, as_nodes=False):

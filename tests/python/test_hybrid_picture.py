@@ -5,9 +5,9 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from tf2trt.drawing.layout import lay_out
 from tf2trt.hybrid.picture import graph_picture
 from tf2trt.hybrid.picture_groups import group_nodes
-from tf2trt.hybrid.picture_layout import lay_out
 from tf2trt.hybrid.report import EngineReport, HybridReport, NodeReport, SegmentReport
 from tf2trt.specs import ShapeRange
 

@@ -109,6 +109,18 @@ def test_the_proof_lies_with_the_precision():
     }
 
 
+def test_what_the_layers_came_from_is_kept(tmp_path):
+    layer = LayerPrecision("conv + relu", "CaskConvolution", "float16", True, nodes=("conv", "relu"))
+    origins = {"conv": ("block1", "m/block1/Conv2D"), "relu": ("", "m/Relu")}
+    sidecar = make(proof=PrecisionProof("engine", None, None, (layer,)), origins=origins)
+    assert sidecar.to_json()["onnx"]["origins"]["conv"] == ["block1", "m/block1/Conv2D"]
+    sidecar.write(tmp_path / "m.engine")
+    found = Sidecar.read(tmp_path / "m.engine")
+    assert found == sidecar
+    assert found.proof.layers[0].nodes == ("conv", "relu")
+    assert "origins" not in make().to_json()["onnx"]
+
+
 def test_a_sidecar_of_before_proofs_is_read(tmp_path):
     old = make().to_json()
     assert set(old["precision"]) == {"asked", "found"}

@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple, Unio
 import tf2trt
 from tf2trt import _native, libraries
 from tf2trt.build.hardware import check_hardware
-from tf2trt.build.onnx_inputs import read_onnx_inputs, read_onnx_types
+from tf2trt.build.onnx_inputs import read_onnx_inputs, read_onnx_origins, read_onnx_types
 from tf2trt.build.options import BuildOptions, Progress
 from tf2trt.build.profiles import check_profiles
 from tf2trt.build.proof import LayerTimer, inspect_engine, prove, refuse_fallback
@@ -94,7 +94,7 @@ def build_engine(
         check_writable(options.timing_cache)
     for path in options.plugin_libraries:
         plugin_entry(path)  # a missing one is an error now
-    inputs = read_onnx_inputs(model)
+    inputs, origins = read_onnx_inputs(model), read_onnx_origins(model)
     check_profiles(inputs, options.profiles)
     if library is None:
         library = libraries.find(need_builder=True)
@@ -134,6 +134,7 @@ def build_engine(
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         layer_precision=options.layer_precision,
         proof=proof,
+        origins=origins,
     )
     # The plan first: should the second write fail, a new plan beside an old sidecar is refused when it is loaded.
     atomic_write(engine, result.plan)

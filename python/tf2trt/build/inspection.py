@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-__all__ = ["EngineLayer", "count_layer_types", "read_layers"]
+__all__ = ["EngineLayer", "count_layer_types", "read_layers", "tensor_dtype"]
 
 # The inspector names a tensor's format and type in words, such as "Row major linear FP32" or "Channel major FP16
 # format where channel % 8 == 0" (TensorRT 8.6); 10 and 11 also say "Half" and "Float". The first match counts.
@@ -124,8 +124,8 @@ def _parts(name: str, metadata: str, region: str, order: Mapping[str, int]) -> T
 
 
 def _precision(value: Mapping[str, Any], tactic: str, region: bool) -> str:
-    given = [_word(tensor) for tensor in value.get("Inputs") or []]
-    made = [_word(tensor) for tensor in value.get("Outputs") or []]
+    given = [tensor_dtype(tensor) for tensor in value.get("Inputs") or []]
+    made = [tensor_dtype(tensor) for tensor in value.get("Outputs") or []]
     weights = value.get("Weights")
     if region:  # anything narrower at its border was made narrower inside
         types = [each for each in [*given, *made] if each in _COMPUTED_IN]
@@ -142,10 +142,11 @@ def _precision(value: Mapping[str, Any], tactic: str, region: bool) -> str:
 
 def _type_of(layer: Any) -> str:
     outputs = layer.get("Outputs", []) if isinstance(layer, dict) else []
-    return _word(outputs[0]) if outputs else "other"
+    return tensor_dtype(outputs[0]) if outputs else "other"
 
 
-def _word(tensor: Any) -> str:
+def tensor_dtype(tensor: Any) -> str:
+    """The type in a layer's entry of ``Inputs`` or ``Outputs``, such as ``"float16"``; ``"other"`` where it is none."""
     if not isinstance(tensor, dict):
         return "other"
     return _match(_TYPES, str(tensor.get("Format/Datatype") or tensor.get("Datatype") or tensor.get("DataType") or ""))

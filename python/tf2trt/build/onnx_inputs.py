@@ -1,7 +1,7 @@
-"""The inputs of an ONNX file and the narrow types that it computes in, read straight from its bytes.
+"""The inputs of an ONNX file, the narrow types that it computes in and what its nodes came from, read from its bytes.
 
 The base install has no onnx package, and a shape that a profile lacks should be named before TensorRT starts. An ONNX
-file is one protobuf message; of it only ``ModelProto.graph``, ``GraphProto.input``, the operators and the names and
+file is one protobuf message; of it only ``ModelProto.graph``, ``GraphProto.input``, the nodes and the names and
 types of the initializers are looked at, and weights are stepped over.
 """
 
@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import mmap
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Set, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Set, Tuple, TypeVar
 
 from tf2trt.errors import OnnxError
+from tf2trt.sidecar import Origin
 from tf2trt.specs import Shape, TensorSpec
 
-__all__ = ["read_onnx_inputs", "read_onnx_types"]
+__all__ = ["read_onnx_inputs", "read_onnx_origins", "read_onnx_types"]
 
 Found = TypeVar("Found")
 
 # Field numbers of onnx.proto.
 _MODEL_GRAPH = 7
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT = 1, 5, 11
-_NODE_OPERATOR, _NODE_ATTRIBUTE = 4, 5
+_NODE_OUTPUT, _NODE_NAME, _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_METADATA = 2, 3, 4, 5, 9
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _ATTRIBUTE_TENSOR = 5
 _TENSOR_DATA_TYPE, _TENSOR_NAME = 2, 8
 _VALUE_NAME, _VALUE_TYPE = 1, 2
@@ -45,6 +47,7 @@ _DTYPES = {
 }
 
 _INT8, _FP8 = {2, 3}, {17, 18, 19, 20}
+_LAYER, _OP = "tf2trt.layer", "tf2trt.op"  # what the export writes into a node's metadata
 
 
 def read_onnx_inputs(path: Path) -> Tuple[TensorSpec, ...]:
@@ -65,6 +68,16 @@ def read_onnx_types(path: Path) -> Tuple[str, ...]:
         OnnxError: the file is missing, empty, truncated, or no ONNX file.
     """
     return _read(path, _types)
+
+
+def read_onnx_origins(path: Path) -> Dict[str, Origin]:
+    """The Keras layer and the TensorFlow op of each node of the main graph, by the name that TensorRT gives the node's
+    layer; nodes of which the file says nothing are left out.
+
+    Raises:
+        OnnxError: the file is missing, empty, truncated, or no ONNX file.
+    """
+    return _read(path, _origins)
 
 
 def _read(path: Path, look: Callable[[memoryview], Found]) -> Found:
@@ -106,6 +119,18 @@ def _types(graph: memoryview) -> Tuple[str, ...]:
         return ()
     fp8 = ("fp8",) if kinds & _FP8 else ()
     return (*(("int8",) if kinds & _INT8 or not fp8 else ()), *fp8)
+
+
+def _origins(graph: memoryview) -> Dict[str, Origin]:
+    found: Dict[str, Origin] = {}
+    for node in (list(_fields(value)) for field, value in _fields(graph) if field == _GRAPH_NODE):
+        entries = [dict(_fields(value)) for field, value in node if field == _NODE_METADATA]
+        known = {_text(entry.get(_ENTRY_KEY, b"")): _text(entry.get(_ENTRY_VALUE, b"")) for entry in entries}
+        name = next((_text(value) for field, value in node if field == _NODE_NAME), "")
+        output = next((_text(value) for field, value in node if field == _NODE_OUTPUT), "")
+        if known.get(_LAYER) or known.get(_OP):
+            found[name or f"node_of_{output}"] = (known.get(_LAYER, ""), known.get(_OP, ""))
+    return found
 
 
 def _tensors(attribute: memoryview) -> List[memoryview]:

@@ -238,7 +238,7 @@ def _engine_proof(
             types = frozenset().union(*sets) if sets else default
             judged = None if sets and not all(sets) else _judge(layer.precision, types, opaque=layer.opaque)
         time = spent.get(layer.name)
-        layers.append(LayerPrecision(layer.name, layer.kind, layer.precision, layer.heavy, judged, time))
+        layers.append(LayerPrecision(layer.name, layer.kind, layer.precision, layer.heavy, judged, time, layer.parts))
     return PrecisionProof("engine", _share(layers), _share(layers, by_time=True) if spent else None, tuple(layers))
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "Run an engine on arrays.",
     "bench": "What each way of running a model costs.",
     "verify": "A model against its engine, and which layers are to blame.",
+    "inspect": "What is in an ONNX file or an engine.",
 }
 
 

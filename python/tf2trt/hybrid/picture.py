@@ -5,9 +5,10 @@ from __future__ import annotations
 from html import escape
 from typing import List, Tuple
 
+from tf2trt.drawing.layout import lay_out
+from tf2trt.drawing.svg import curve, cut, text, tip
 from tf2trt.hybrid.coverage import count_nodes
 from tf2trt.hybrid.picture_groups import Box, Drawing, group_nodes
-from tf2trt.hybrid.picture_layout import lay_out
 from tf2trt.hybrid.report import HybridReport, format_ranges
 
 __all__ = ["graph_picture"]
@@ -41,11 +42,10 @@ def graph_picture(report: HybridReport) -> str:
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
             f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="sans-serif" fill="{_INK}">',
-            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-            f'orient="auto"><path d="M0 0L8 4L0 8z" fill="{_LINE}"/></marker></defs>',
+            f"<defs>{tip('tip', _LINE)}</defs>",
             f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
-            _text(_MARGIN, 22, title, 14, "bold"),
-            _text(_MARGIN, 40, versions, 11),
+            text(_MARGIN, 22, title, 14, weight="bold"),
+            text(_MARGIN, 40, versions, 11),
             *_legend(),
             *panels,
             "</svg>",
@@ -56,24 +56,20 @@ def graph_picture(report: HybridReport) -> str:
 
 def _legend() -> List[str]:
     parts, across = [], _MARGIN
-    for kind, text in _LEGEND.items():
+    for kind, words in _LEGEND.items():
         parts.append(f'<rect x="{across}" y="51" width="12" height="12" fill="{_FILLS[kind]}" stroke="{_LINE}"/>')
-        parts.append(_text(across + 17, 61, text, 11))
-        across += 30 + 6 * len(text)
+        parts.append(text(across + 17, 61, words, 11))
+        across += 30 + 6 * len(words)
     return parts
 
 
 def _panel(drawing: Drawing, report: HybridReport) -> Tuple[str, Tuple[float, float]]:
     layout = lay_out([box.level for box in drawing.boxes], set(drawing.edges), _BOX, _GAP)
     seconds = report.coverage.seconds
-    parts = [_text(0, 14, "graph" if drawing.function is None else f"function {drawing.function}", 12, "bold")]
+    parts = [text(0, 14, "graph" if drawing.function is None else f"function {drawing.function}", 12, weight="bold")]
     parts.append(f'<g transform="translate(0 {_TITLE})">')
     for points in layout.lines.values():
-        path = "M{:.1f} {:.1f}".format(*points[0])
-        for start, end in zip(points, points[1:]):
-            middle = (start[1] + end[1]) / 2
-            path += f"C{start[0]:.1f} {middle:.1f} {end[0]:.1f} {middle:.1f} {end[0]:.1f} {end[1]:.1f}"
-        parts.append(f'<path d="{path}" fill="none" stroke="{_LINE}" marker-end="url(#tip)"/>')
+        parts.append(f'<path d="{curve(points)}" fill="none" stroke="{_LINE}" marker-end="url(#tip)"/>')
     for box, corner in zip(drawing.boxes, layout.corners):
         parts.append(_box(box, corner, seconds))
     parts.append("</g>")
@@ -86,9 +82,9 @@ def _box(box: Box, corner: Tuple[float, float], seconds: object) -> str:
         heading += f", {sum(node.seconds or 0.0 for node in box.nodes) / seconds:.1%} of the time"
     x, y = corner
     # A name says most at its end, behind all scopes.
-    shown = _cut(heading, _LETTERS) if box.segment or len(box.nodes) > 1 else _cut(heading[::-1], _LETTERS)[::-1]
-    lines = [_text(x + 8, y + 18, shown, 12, "bold")]
-    lines += [_text(x + 8, y + 36 + 16 * place, _cut(text, _SMALL_LETTERS), 10) for place, text in enumerate(small)]
+    shown = cut(heading, _LETTERS, keep_end=box.segment is None and len(box.nodes) == 1)
+    lines = [text(x + 8, y + 18, shown, 12, weight="bold")]
+    lines += [text(x + 8, y + 36 + 16 * place, cut(words, _SMALL_LETTERS), 10) for place, words in enumerate(small)]
     return (
         f'<g><title>{escape(_tooltip(box, heading))}</title><rect x="{x:.1f}" y="{y:.1f}" width="{_BOX[0]}" '
         f'height="{_BOX[1]}" rx="{4 if box.segment else 14}" fill="{_FILLS[_fill(box)]}" stroke="{_INK}"/>'
@@ -137,11 +133,3 @@ def _tooltip(box: Box, heading: str) -> str:
     if len(box.nodes) > _TOLD:
         lines.append(f"and {len(box.nodes) - _TOLD} more")
     return "\n".join(lines)
-
-
-def _cut(text: str, letters: int) -> str:
-    return text if len(text) <= letters else text[: letters - 1] + "\N{HORIZONTAL ELLIPSIS}"
-
-
-def _text(x: float, y: float, text: str, size: int, weight: str = "normal") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}">{escape(text)}</text>'

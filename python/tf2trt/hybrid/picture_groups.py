@@ -8,7 +8,7 @@ from typing import Dict, FrozenSet, List, Optional, Sequence, Set, Tuple, Union
 
 from tf2trt.hybrid.coverage import FREE
 from tf2trt.hybrid.report import HybridReport, NodeReport, SegmentReport
-from tf2trt.hybrid.union import union
+from tf2trt.union import union
 
 __all__ = ["Box", "Drawing", "group_nodes"]
 

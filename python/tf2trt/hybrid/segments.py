@@ -16,7 +16,7 @@ from typing import Collection, Dict, List, Optional, Sequence, Set, Tuple
 
 from tf2trt.errors import UsageError
 from tf2trt.hybrid.graph import Node, topological_order
-from tf2trt.hybrid.union import union
+from tf2trt.union import union
 
 __all__ = ["Segment", "find_segments"]
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import mmap
 import os
 import weakref
 from functools import partial
@@ -14,10 +12,11 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Set,
 import numpy as np
 
 from tf2trt import _native, libraries
-from tf2trt.errors import EngineError, EngineVersionError, InputError, UsageError
+from tf2trt.errors import EngineError, InputError, UsageError
 from tf2trt.runtime.batches import batch_limits, run_in_parts
 from tf2trt.runtime.checks import Profile, bind
 from tf2trt.runtime.context import ExecutionContext
+from tf2trt.runtime.plan import deserialize, library_for, map_plan
 from tf2trt.runtime.pool import ContextPool
 from tf2trt.runtime.stream import stream
 from tf2trt.sidecar import Sidecar, check_device, check_hash, check_plugins, check_size, check_version
@@ -37,10 +36,10 @@ class Engine:
                 ...
 
     Arrays are NumPy arrays, C order or not, of exactly the engine's dtypes; what lies on the GPU already is read there.
-    Of an input whose values decide shapes (a shape tensor) the ranges in :attr:`profiles` are those of its values.
-    Work happens in the GPU's primary context, which is current only during a call. Any number of threads may call one
-    engine: each call takes one of a few execution contexts, and waits where all are in use. The GIL is released while
-    the GPU works.
+    Of an input whose values decide shapes (:attr:`shape_tensors` has its name) the ranges in :attr:`profiles` are those
+    of its values. Work happens in the GPU's primary context, which is current only during a call. Any number of threads
+    may call one engine: each call takes one of a few execution contexts, and waits where all are in use. The GIL is
+    released while the GPU works.
     """
 
     def __init__(self, native: _native.Engine, options: _Options, path: Path, sidecar: Optional[Sidecar]) -> None:
@@ -56,7 +55,7 @@ class Engine:
             for index in range(native.profile_count)
         )
         self._order = [tensor.name for tensor in tensors]
-        self._shape_tensors = values
+        self.shape_tensors = values
         self._native: Optional[_native.Engine] = native
         self._options = options
         self._contexts: weakref.WeakSet[ExecutionContext] = weakref.WeakSet()
@@ -108,14 +107,14 @@ class Engine:
         if lean and library is not None:
             raise UsageError("lean", received=f"library={library.path}", expected="library or lean, not both")
         engine = Path(path)
-        with _map(engine) as plan:
+        with map_plan(engine) as plan:
             sidecar = Sidecar.read(engine)
             check_size(engine, len(plan), sidecar)
             header = _native.read_plan_header(plan, str(engine)).version
             if lean:
                 library = libraries.find_lean(_native.read_plan_header(plan, str(engine)))
             if library is None:
-                library = _library_for(engine, header, sidecar)
+                library = library_for(engine, header, sidecar)
             else:
                 check_version(engine, header, sidecar, library)
             needs_plugins = sidecar is not None and sidecar.plugins
@@ -125,7 +124,7 @@ class Engine:
             check_device(engine, sidecar, gpu.name, gpu.compute_capability)
             for plugins in plugin_libraries:
                 _native.load_plugin_library(library, os.fspath(plugins))
-            return cls(_deserialize(engine, plan, header, library, device), options, engine, sidecar)
+            return cls(deserialize(engine, plan, header, library, device), options, engine, sidecar)
 
     def __call__(self, /, *args: Any, **named: Any) -> Any:
         """Runs the engine once and waits for it.
@@ -203,6 +202,26 @@ class Engine:
         finally:
             self._pool.give(context)
 
+    @property
+    def context_bytes(self) -> int:
+        """The device memory that each execution context takes for what is between inputs and outputs.
+
+        Raises:
+            EngineError: the engine is closed.
+        """
+        return self._open().device_memory_size
+
+    def information(self) -> str:
+        """What TensorRT's inspector says of the layers, as JSON, with the shapes of the first profile (opt).
+
+        A context is made for it, and given back at once.
+
+        Raises:
+            DeviceError: the GPU has too little memory for another context.
+            EngineError: the engine is closed.
+        """
+        return self._open().information()
+
     def close(self) -> None:
         """Gives all memory back; waits for calls in other threads, and for runs in flight. Safe to call twice.
 
@@ -234,10 +253,13 @@ class Engine:
             return context(arrays)
         return run_in_parts(context, arrays, self._limits, self.outputs)
 
-    def _new_session(self) -> _native.Session:
+    def _open(self) -> _native.Engine:
         if self._native is None:
             raise EngineError("the engine is closed", hint="load it again, or use it inside its `with` block")
-        return _native.Session(self._native, self._options.memory, self._options.graphs)
+        return self._native
+
+    def _new_session(self) -> _native.Session:
+        return _native.Session(self._open(), self._options.memory, self._options.graphs)
 
     def _new_context(self) -> ExecutionContext:
         session = self._new_session()
@@ -249,7 +271,7 @@ class Engine:
         if not self.profiles:
             return [spec.shape for spec in self.inputs]
         return [
-            spec.shape if spec.name in self._shape_tensors else self.profiles[0][spec.name].opt for spec in self.inputs
+            spec.shape if spec.name in self.shape_tensors else self.profiles[0][spec.name].opt for spec in self.inputs
         ]
 
     def __enter__(self) -> Engine:
@@ -278,35 +300,6 @@ class _Options:
         self.device, self.graphs = device, graphs
 
 
-def _map(path: Path) -> mmap.mmap:
-    """The file as a read-only mapping: what TensorRT does not read is never loaded."""
-    try:
-        with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise EngineError(
-            f"cannot read the engine {path}", received=error.strerror or str(error), hint="check the path"
-        ) from error
-    except ValueError as error:  # mmap refuses an empty file
-        raise EngineError(f"the engine {path} is empty", hint="copy it again, or build it again") from error
-
-
-def _deserialize(
-    path: Path, plan: mmap.mmap, header: Tuple[int, int, int, int], library: _native.Library, device: int
-) -> _native.Engine:
-    try:
-        return _native.Engine.deserialize(library, plan, device)
-    except EngineError as error:
-        if header[:3] == library.version or isinstance(error, EngineVersionError):
-            raise
-        raise EngineVersionError(
-            f"{path} cannot be read by the loaded TensorRT",
-            received="a plan of TensorRT {}.{}.{}".format(*header),
-            expected=f"one of {library.version_text}, or a version-compatible one",
-            hint="build the engine again on this machine",
-        ) from error
-
-
 def _nvtx_range(name: str) -> Optional[Any]:
     """What marks a call for NVIDIA's profilers, where the package nvtx is installed."""
     if importlib.util.find_spec("nvtx") is None:
@@ -314,21 +307,6 @@ def _nvtx_range(name: str) -> Optional[Any]:
     import nvtx
 
     return partial(nvtx.annotate, f"tf2trt {name}", domain="tf2trt")
-
-
-def _library_for(path: Path, header: Tuple[int, int, int, int], sidecar: Optional[Sidecar]) -> _native.Library:
-    """The first TensorRT that reads the plan. The others are loaded only where the first one does not."""
-    first = libraries.find()
-    try:
-        check_version(path, header, sidecar, first)
-        return first
-    except EngineVersionError:
-        for candidate in libraries.candidates():
-            if candidate.library is not None:
-                with contextlib.suppress(EngineVersionError):
-                    check_version(path, header, sidecar, candidate.library)
-                    return candidate.library
-        raise
 
 
 def _limits(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import Any, List, Optional, Tuple
 
+from tf2trt.drawing.svg import text
 from tf2trt.verify.metrics import OutputMetrics
 
 __all__ = ["error_picture"]
@@ -25,7 +25,7 @@ def error_picture(report: Any) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
         f'viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" font-size="12" fill="{_INK}">',
         f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
-        _text(12, 22, f"{report.candidate}: {verdict}", size=14),
+        text(12, 22, f"{report.candidate}: {verdict}", size=14),
     ]
     for index, output in enumerate(report.outputs):
         parts.append(f'<g transform="translate(0 {34 + _HEIGHT * index})">')
@@ -39,12 +39,12 @@ def _panel(output: OutputMetrics, rtol: Optional[float]) -> List[str]:
         f"max |difference| {output.max_abs:.3g}, relative error {output.rel_error:.3g}, cosine {output.cosine:.6f}"
     )
     odd = f", {output.nan} NaN, {output.inf} infinite" if output.nan or output.inf else ""
-    parts = [_text(12, 16, f"{output.name}  ({'x'.join(map(str, output.shape)) or 'scalar'})", weight="bold")]
-    parts.append(_text(12, 34, figures + odd))
+    parts = [text(12, 16, f"{output.name}  ({'x'.join(map(str, output.shape)) or 'scalar'})", weight="bold")]
+    parts.append(text(12, 34, figures + odd))
     histogram = output.histogram
     bottom = _HEIGHT - _BOTTOM
     if not histogram.counts:
-        return [*parts, _text(_LEFT, bottom - 40, f"{histogram.same} elements, none differs by a finite amount")]
+        return [*parts, text(_LEFT, bottom - 40, f"{histogram.same} elements, none differs by a finite amount")]
     bound = None if rtol is None or not output.rms or not rtol else math.log10(rtol * output.rms)
     low, high = histogram.start, histogram.start + histogram.step * len(histogram.counts)
     if bound is not None and low - 4 < bound < high + 4:  # farther away it would flatten the bars
@@ -73,25 +73,18 @@ def _panel(output: OutputMetrics, rtol: Optional[float]) -> List[str]:
     for exponent in range(low, high + 1, step):
         parts += [
             _line((across(exponent), bottom), (across(exponent), bottom + 4)),
-            _text(across(exponent), bottom + 17, f"1e{exponent}", anchor="middle"),
+            text(across(exponent), bottom + 17, f"1e{exponent}", anchor="middle"),
         ]
     for power in range(0, math.floor(math.log10(tallest)) + 1, max(1, math.floor(math.log10(tallest)) // 4)):
-        parts.append(_text(_LEFT - 6, up(10**power) + 4, f"{10**power:g}", anchor="end"))
-    parts.append(_text(_LEFT, bottom + 34, f"|difference|; {histogram.same} elements without any"))
+        parts.append(text(_LEFT - 6, up(10**power) + 4, f"{10**power:g}", anchor="end"))
+    parts.append(text(_LEFT, bottom + 34, f"|difference|; {histogram.same} elements without any"))
     if bound is not None and low <= bound <= high:
         x = across(bound)
         parts += [
             _line((x, _TOP - 4), (x, bottom), dash=True),
-            _text(x + 4, _TOP + 6, f"tolerance x RMS = {10**bound:.2g}"),
+            text(x + 4, _TOP + 6, f"tolerance x RMS = {10**bound:.2g}"),
         ]
     return parts
-
-
-def _text(x: float, y: float, text: str, *, size: int = 12, anchor: str = "start", weight: str = "normal") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" font-weight="{weight}">'
-        f"{escape(text)}</text>"
-    )
 
 
 def _line(start: Tuple[float, float], end: Tuple[float, float], *, dash: bool = False) -> str:

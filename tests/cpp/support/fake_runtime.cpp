@@ -11,6 +11,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string>
 #include <utility>
 
 #include "support/fake_tables.hpp"
@@ -67,11 +70,22 @@ T* held(void const* object) {
 
 // --- IEngineInspector ------------------------------------------------------------------------------------------------
 
+// What the file that TF2TRT_FAKE_INFORMATION names holds; nothing of any layer where it is not set.
+char const* information() {
+  static std::string const text = [] {
+    char const* const path = std::getenv("TF2TRT_FAKE_INFORMATION");
+    if (path == nullptr) return std::string("{}");
+    std::ifstream file(path);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  }();
+  return text.c_str();
+}
+
 void* make_inspector() {
   static Table const table = [] {
     Table t;
     t.put("VEngineInspector_setExecutionContext", [](Inspector*, void const*) { return true; });
-    t.put("VEngineInspector_getEngineInformation", [](Inspector*, std::int32_t) { return "{}"; });
+    t.put("VEngineInspector_getEngineInformation", [](Inspector*, std::int32_t) { return information(); });
     t.put("VEngineInspector_getLayerInformation", [](Inspector*, std::int32_t, std::int32_t) { return "{}"; });
     return t;
   }();
