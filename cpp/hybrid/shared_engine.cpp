@@ -173,31 +173,37 @@ std::string SharedEngine::misfit(std::vector<Shape> const& shapes) const {
   return text;
 }
 
-SharedEngine::Slot& SharedEngine::take(void* stream, std::vector<Shape> const& shapes) {
+SharedEngine::Slot& SharedEngine::take(void* stream, int profile, std::vector<Shape> const& shapes) {
   std::unique_lock lock(mutex_);
   for (;;) {
     Slot* same = nullptr;
-    Slot* oldest = nullptr;  // of those that nobody holds
+    Slot* oldest = nullptr;  // of those that nobody holds: of this profile, where there are any
+    bool held = false;       // whether one of this profile is
     std::size_t count = 0;
     for (auto& slot : slots_) {
       if (slot.stream != stream) continue;
       ++count;
       if (slot.inputs == shapes) same = &slot;
-      if (!slot.busy && (oldest == nullptr || slot.used < oldest->used)) oldest = &slot;
+      bool const fits = slot.wanted == profile;
+      held = held || (fits && slot.busy);
+      if (slot.busy) continue;
+      bool const oldest_fits = oldest != nullptr && oldest->wanted == profile;
+      if (oldest == nullptr || (fits == oldest_fits ? slot.used < oldest->used : fits)) oldest = &slot;
     }
     Slot* chosen = nullptr;
     if (same != nullptr) {
       chosen = same->busy ? nullptr : same;  // what it queues comes one after the other on this stream anyway
     } else if (count < per_stream_) {
       chosen = &slots_.emplace_back(engine_, stream);
-    } else {
-      chosen = oldest;
+    } else if (oldest != nullptr && (oldest->wanted == profile || !held)) {
+      chosen = oldest;  // another profile's may not get this one: before 8.6 a profile serves one context
     }
     if (chosen != nullptr) {
       chosen->busy = true;
       chosen->used = ++clock_;
       if (same == nullptr) {  // from now on those who want these shapes wait for it
         chosen->inputs = shapes;
+        chosen->wanted = profile;
         chosen->ready = false;
       }
       return *chosen;
@@ -252,7 +258,7 @@ SharedEngine::Slot& SharedEngine::begin(void* stream, std::vector<Shape> const& 
   for (;;) {
     Slot* slot = nullptr;
     try {
-      slot = &take(stream, shapes);
+      slot = &take(stream, *profile, shapes);
       if (!slot->ready) prepare(*slot, *profile, shapes);
       return *slot;
     } catch (NoFit const&) {

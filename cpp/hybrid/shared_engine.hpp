@@ -41,6 +41,7 @@ class SharedEngine {
     Event queued{false};  // the end of the work that was queued last
     bool worked = false;  // whether there was any; choosing a profile is work too
     int profile = -1;     // none was chosen
+    int wanted = -1;      // the one that takes `inputs`
     std::vector<Shape> inputs;
     std::vector<Shape> outputs;
     bool ready = false;  // the context has these shapes
@@ -80,8 +81,9 @@ class SharedEngine {
   [[nodiscard]] std::optional<int> find_profile(std::vector<Shape> const& shapes) const;
   // What it takes, beside what was asked of it.
   [[nodiscard]] std::string misfit(std::vector<Shape> const& shapes) const;
-  // A slot of the stream, marked busy: one of these shapes, else a new one, else the one that was not used for longest.
-  Slot& take(void* stream, std::vector<Shape> const& shapes);
+  // A slot of the stream, marked busy: one of these shapes, else a new one, else the one that was not used for longest,
+  // of the same profile where there is one.
+  Slot& take(void* stream, int profile, std::vector<Shape> const& shapes);
   void prepare(Slot& slot, int profile, std::vector<Shape> const& shapes);
   // Takes a slot away that has not queued anything.
   void drop(Slot& slot) noexcept;

@@ -143,6 +143,17 @@ TEST_P(HybridTest, GetsByWithTheProfilesThatThereAre) {
   tf2trt_hybrid_close(engines_);
 }
 
+TEST_P(HybridTest, ShapesGoToTheContextThatHasTheirProfile) {
+  ASSERT_EQ(open(write_plan("double")), TF2TRT_HYBRID_OK) << message_.text();
+  Stream const stream;
+  for (std::size_t const batch : {2, 8, 3, 16, 12, 5, 4}) {  // up to 4 by the first profile, more by the second
+    std::vector<float> const values(batch * 2, static_cast<float>(batch));
+    std::vector<float> const wanted(batch * 2, 2 * static_cast<float>(batch));
+    EXPECT_EQ(run(stream, values), wanted) << "batch " << batch;
+  }
+  tf2trt_hybrid_close(engines_);
+}
+
 TEST_P(HybridTest, StreamsAndThreadsShareAnEngine) {
   std::string const path = write_plan("double shared");
   ASSERT_EQ(open(path), TF2TRT_HYBRID_OK) << message_.text();
