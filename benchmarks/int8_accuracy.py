@@ -50,7 +50,7 @@ def as_engine(path: Path, task: Task, precision: str, calibration: Any = None) -
     options = BuildOptions(
         precision=precision,
         profiles=(profile,),
-        timing_cache=path.with_name("timings"),
+        timing_cache=path.with_name(f"{task.name}.timings"),
         calibration=calibration,
         allow_fallback=True,
     )
@@ -167,7 +167,8 @@ def main() -> int:
                 rows.append(row)
     good = show(rows)
     if given.json:
-        given.json.write_text(json.dumps(rows, indent=2) + "\n")
+        plain = [{**row, "accuracy": None} if "problem" in row else row for row in rows]  # a NaN, which JSON lacks
+        given.json.write_text(json.dumps(plain, indent=2) + "\n")
     return 0 if good else 1
 
 

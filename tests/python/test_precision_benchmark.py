@@ -105,10 +105,37 @@ def test_one_table_by_one_command(benchmark, gpu, files, tmp_path, capsys):
     assert (profile.min, profile.opt, profile.max) == ((1, 3, 8, 8), (32, 3, 8, 8), (32, 3, 8, 8))
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert [row["precision"] for row in rows] == list(benchmark.PRECISIONS)
-    # A second run takes what is there.
+    # A second run takes what is there, and times it anew.
     gpu.built.clear()
+    gpu.times["fp16"] = 0.5
     assert benchmark.main(arguments) == 0
     assert gpu.built == []
+    assert "FP16 is 4.00 times as fast as TF32" in capsys.readouterr().out
+
+
+def test_engines_are_built_before_one_is_timed(benchmark, gpu, files, tmp_path, monkeypatch, capsys):
+    """Runs that build beside each other would disturb each other's times."""
+    arguments = [str(files), "--only", "resnet50", "--engines", str(tmp_path / "engines")]
+    order = []
+    build_for, measure_gpu = benchmark.build_for, benchmark.measure_gpu
+    monkeypatch.setattr(benchmark, "build_for", lambda *given: order.append("build") or build_for(*given))
+    monkeypatch.setattr(benchmark, "measure_gpu", lambda *given, **n: order.append("time") or measure_gpu(*given, **n))
+    assert benchmark.main([*arguments, "--build"]) == 0
+    assert set(order) == {"build"}
+    assert benchmark.main([*arguments[:3]]) == 0
+    assert order == sorted(order)
+    with pytest.raises(SystemExit):
+        benchmark.main([*arguments[:3], "--build"])
+    # TF32 and FP16 take turns.
+    turns = []
+    monkeypatch.setattr(
+        benchmark,
+        "measure_gpu",
+        lambda engine, *given, **n: turns.append(engine.precision) or measure_gpu(engine, *given),
+    )
+    capsys.readouterr()
+    assert benchmark.main(arguments) == 0
+    assert turns[-2 * benchmark.TURNS :] == ["tf32", "fp16"] * benchmark.TURNS
 
 
 def test_bounds_that_are_missed(benchmark, gpu, files, capsys):
@@ -123,8 +150,11 @@ def test_bounds_that_are_missed(benchmark, gpu, files, capsys):
     assert benchmark.main(arguments) == 1
     assert "missed: resnet50 tf32: relative error past 0.002" in capsys.readouterr().out
     gpu.error = float("nan")
-    assert benchmark.main([*arguments[:3], "--precision", "int8"]) == 1
+    report = files / "rows.json"
+    assert benchmark.main([*arguments[:3], "--precision", "int8", "--json", str(report)]) == 1
     assert "missed: resnet50 int8: NaN or infinity" in capsys.readouterr().out
+    (row,) = json.loads(report.read_text(), parse_constant=pytest.fail)["rows"]
+    assert row["error"] == "nan"
 
 
 def test_a_build_that_fails_is_a_row(benchmark, gpu, files, monkeypatch, capsys):
@@ -134,6 +164,22 @@ def test_a_build_that_fails_is_a_row(benchmark, gpu, files, monkeypatch, capsys)
     monkeypatch.setattr(benchmark, "build_for", build_for)
     assert benchmark.main([str(files), "--only", "resnet50", "--precision", "fp16"]) == 1
     assert "resnet50  fp16" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [UsageError("the network has no scales"), RuntimeError("odd node")])
+def test_only_bf16_may_be_missing(benchmark, gpu, files, monkeypatch, capsys, error):
+    build_for = benchmark.build_for
+
+    def fails(onnx, engine, options):
+        if "int8" in options.precision:
+            raise error
+        return build_for(onnx, engine, options)
+
+    monkeypatch.setattr(benchmark, "build_for", fails)
+    assert benchmark.main([str(files), "--only", "resnet50"]) == 1
+    out = capsys.readouterr().out
+    assert f"missed: resnet50 int8: {'' if isinstance(error, UsageError) else 'RuntimeError: '}{error}" in out
+    assert "FP16 is 2.00 times as fast" in out
 
 
 def test_files_that_are_not_there(benchmark, tmp_path, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,9 +40,13 @@ def builds(monkeypatch):
 
         class Engine:
             outputs = loaded.outputs
+            inputs = tuple(replace(spec, dtype=spec.dtype.replace("int64", "int32")) for spec in loaded.inputs)
 
             def __call__(self, feed):
-                results = loaded(feed)
+                assert {spec.name: spec.dtype for spec in self.inputs} == {
+                    name: a.dtype.name for name, a in feed.items()
+                }
+                results = loaded({spec.name: feed[spec.name].astype(spec.dtype) for spec in loaded.inputs})
                 return results if len(results) > 1 else next(iter(results.values()))  # as an engine has it
 
         yield Engine()
@@ -70,6 +75,20 @@ def test_engines_are_built_with_the_rules(builds, tmp_path):
     assert all(asked.profiles == (PROFILE,) and asked.allow_fallback for _, asked in builds)
     assert builds[0][1].timing_cache is not None
     assert len({str(asked.timing_cache) for _, asked in builds}) == 1
+
+
+def test_an_engine_takes_int32_where_the_model_takes_int64(builds, tmp_path):
+    """As TensorRT 8 has it."""
+    rows = onnx.numpy_helper.from_array(rng.standard_normal((10, 4)).astype(np.float32), "rows")
+    node = onnx.helper.make_node("Gather", ["rows", "x"], ["y"], name="look_up")
+    x = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.INT64, ["n"])
+    y = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 4])
+    graph = onnx.helper.make_graph([node], "g", [x], [y], [rows])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 15)], ir_version=8)
+    onnx.save(model, str(tmp_path / "m.onnx"))
+    feed = {"x": np.arange(5)}
+    ((_, results),) = zip([feed], EngineTrial(tmp_path / "m.onnx", BuildOptions()).run((), (), [feed]))
+    np.testing.assert_array_equal(results["y"], onnx.numpy_helper.to_array(rows)[:5])
 
 
 def test_every_int8_build_is_calibrated(builds, tmp_path):

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple, Union
 
+from tf2trt.specs import TensorSpec
 from tf2trt.verify.bisect.marks import marked
-from tf2trt.verify.candidate import load_rounded
+from tf2trt.verify.candidate import adapt, load_rounded
 
 if TYPE_CHECKING:
     from tf2trt import _native
@@ -116,5 +117,6 @@ class EngineTrial(Trial):
         with Engine.load(engine, library=self._library, plugin_libraries=libraries, split_batches=True) as loaded:
             names = [spec.name for spec in loaded.outputs]
             for feed in feeds:
-                result = loaded(dict(feed))
+                given = [TensorSpec(name, array.dtype.name, array.shape) for name, array in feed.items()]
+                result = loaded(adapt(feed, loaded.inputs, given, []))  # TensorRT 8 takes INT32 for INT64
                 yield dict(result) if isinstance(result, Mapping) else {names[0]: result}
