@@ -119,6 +119,19 @@ def test_the_parts_of_a_fused_layer():
     assert (region.opaque, region.heavy, light.heavy) == (True, True, False)
 
 
+def test_the_parts_of_the_layers_of_a_second_profile():
+    order = {name: place for place, name in enumerate(["c1", "relu", "c2", "add"])}
+    text = information(
+        built("c1 [profile 1]", "CaskConvolution", FP16),
+        built("c1 + relu [profile 1]", "CaskConvolution", FP16),
+        built("{ForeignNode[c2...add]} [profile 1]", "Myelin", FP32),
+    )
+    layers = read_layers(text, order, ("c1", "c2"))
+    assert [layer.parts for layer in layers] == [("c1",), ("c1", "relu"), ("c2", "add")]
+    assert layers[0].name == "c1 [profile 1]"
+    assert layers[2].opaque
+
+
 def test_shares_by_count_and_by_time():
     text = information(
         built("Reformatting CopyNode for Input Tensor 0 to c1", "Reformat", FP32, made=FP16),
@@ -185,6 +198,17 @@ def test_a_region_that_is_fp32_outside_proves_nothing():
     proof, _ = prove("fp16", (), network("m1", "m2", kind="matrix_multiply"), information=text)
     assert [layer.precision for layer in proof.layers] == ["float16"]
     assert proof.share == 1
+
+
+def test_a_region_that_is_fp16_outside_may_be_int8_inside():
+    text = information(built("{ForeignNode[c1...c2]}", "Myelin", FP16, made=FP16))
+    layers = [*quantised("c1", "float16"), *quantised("c2", "float16")]
+    proof, found = prove("int8+fp16", (), layers, information=text)
+    assert [layer.asked for layer in proof.layers] == [None]
+    refuse_fallback("int8+fp16", (), proof, found, TENSORRT_8)
+    text = information(built("c1", "CaskConvolution", FP16, made=FP16))
+    proof, _ = prove("int8+fp16", (), layers, information=text)
+    assert [layer.asked for layer in proof.layers] == [False]
 
 
 def test_int8_is_asked_of_the_layers_that_have_scales():

@@ -55,7 +55,8 @@ def test_tensorrt_builds_matrices_and_transposed_convolutions(rtx, tmp_path):
     nodes = [
         node("ConvTranspose", ["x", "t"], ["c"], strides=[2, 2]),
         conv(["c", "d"], "e", group=6),
-        node("GlobalAveragePool", ["e"], ["p"]),
+        node("Relu", ["e"], ["r"]),
+        node("GlobalAveragePool", ["r"], ["p"]),
         node("Flatten", ["p"], ["f"]),
         node("Gemm", ["f", "g", "b"], ["h"], transB=1),
         node("MatMul", ["h", "m"], ["y"]),

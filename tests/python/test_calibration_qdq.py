@@ -70,6 +70,26 @@ def test_a_projection_is_the_short_branch(tmp_path, first):
     assert quantised_inputs(tmp_path / "q.onnx")["y"] == ["p"]
 
 
+def test_depthwise_convolutions_that_tensorrt_8_has_in_int8(tmp_path):
+    def depthwise(given, made):
+        return conv([given, f"w{made}"], made, group=3)
+
+    nodes = [
+        depthwise("x", "d1"),
+        node("Clip", ["d1", "low", "high"], ["r1"]),
+        depthwise("r1", "d2"),
+        node("Sigmoid", ["d2"], ["g"]),
+        node("Mul", ["d2", "g"], ["swish"]),
+        depthwise("swish", "y"),
+    ]
+    constants = {f"w{name}": weights(3, 1, 3, 3) for name in ("d1", "d2", "y")}
+    constants.update(low=np.float32(0), high=np.float32(6))
+    report = quantize(save(tmp_path, nodes, constants), tmp_path / "q.onnx", DATA)
+    assert quantised_inputs(tmp_path / "q.onnx") == {"d1": ["x", "wd1"]}
+    reason = "a depthwise convolution without a Relu or a Clip behind it"
+    assert report.left == (("the d2", reason), ("the y", reason))
+
+
 def test_symmetric_scales_with_zero_points_of_0_and_weights_per_channel(tmp_path):
     path = residual(tmp_path)
     report = quantize(path, tmp_path / "q.onnx", DATA, "minmax")

@@ -29,11 +29,12 @@ _TACTICS = (
     ("tf32", re.compile(r"tf32")),
     ("int8", re.compile(r"(?<![a-z0-9])i8|int8|imma", re.IGNORECASE)),
     ("bfloat16", re.compile(r"bf16")),
-    ("float16", re.compile(r"(?<![a-z0-9])(f16|fp16|h884|h1688|h16816|hmma)")),
+    ("float16", re.compile(r"(?<![a-z0-9])(f16|fp16|h884|h1688|h16816|hmma|hgemm|hcudnn)")),
     ("float32", re.compile(r"(?<![a-z0-9])(f32f32|scudnn|sgemm)")),
 )
 _COMPUTED_IN = {"bfloat16", "float16", "float8", "float32", "int8", "uint8"}
 _REGION = re.compile(r"ForeignNode\[(.*)\]")
+_PROFILE = re.compile(r" \[profile \d+\]$")  # behind the names of an engine's second and later sets of layers
 _ONNX_LAYER = re.compile(r"\[ONNX Layer: ([^\]\x1e\x1f]*)\]")
 _HEAVY = re.compile(r"conv|gemm|matrixmultiply|matmul|fullyconnected|einsum|rnn|mha|attention", re.IGNORECASE)
 # They carry the names of what they are there for.
@@ -94,8 +95,9 @@ def _load(information: str) -> List[Any]:
 def _layer(value: Mapping[str, Any], order: Mapping[str, int], heavy: Any) -> EngineLayer:
     name, kind = str(value.get("Name", "")), str(value.get("LayerType", ""))
     tactic = str(value.get("TacticName", ""))
-    region = _REGION.search(name)
-    parts = _parts(name, str(value.get("Metadata", "")), region.group(1) if region else "", order)
+    plain = _PROFILE.sub("", name)
+    region = _REGION.search(plain)
+    parts = _parts(plain, str(value.get("Metadata", "")), region.group(1) if region else "", order)
     named = bool(_HEAVY.search(kind) or _HEAVY.search(str(value.get("ParameterType", ""))))
     light = bool(_LIGHT.match(kind)) or name.startswith("Reformatting CopyNode")
     return EngineLayer(

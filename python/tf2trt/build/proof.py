@@ -247,8 +247,8 @@ def _judge(precision: str, types: FrozenSet[str], *, opaque: bool) -> Optional[b
         return None
     if precision in types:
         return True
-    # What is FP32 at its border may be anything inside.
-    return None if opaque and precision in ("float32", "tf32") else False
+    # What is FP32 at its border may be anything inside, and what has 16 bits there INT8.
+    return None if opaque and (precision in ("float32", "tf32") or types == {"int8"}) else False
 
 
 def _share(layers: Sequence[LayerPrecision], *, by_time: bool = False) -> Optional[float]:

@@ -4,6 +4,8 @@
   and its output neither: where the next operator takes INT8, its own input's Q/DQ is fused backwards.
 - Of an Add behind a convolution only the other branch. TensorRT computes convolution, Add and activation in one kernel
   and reads that branch in INT8; Q/DQ between the convolution and the Add would part them.
+- A depthwise convolution only where a Relu or a Clip follows: with another activation behind it TensorRT 8 fuses the
+  two into a kernel that it does not have in INT8, and builds nothing (github.com/NVIDIA/TensorRT/issues/3385).
 - A MatMul of two activations stays as it is: it has no weights, and attention loses most by 8 bits.
 """
 
@@ -20,6 +22,7 @@ __all__ = ["Place", "Placement", "holds_quantisation", "place"]
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 _WEIGHTED = (*_CONVOLUTIONS, "Gemm", "MatMul")
 _FUSED = ("BatchNormalization", "Identity")  # between a convolution and the Add that it fuses with
+_RECTIFIERS = ("Relu", "Clip")
 _QUANTISING = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -71,6 +74,8 @@ def place(graph: Any, types: Mapping[str, int], float_type: int, exclude: Sequen
         made = reason = None
         if node.op_type in _WEIGHTED and node.domain in ("", "ai.onnx"):
             made, reason = _weighted(node, weights, types, float_type, axes)
+            if made is not None and _is_depthwise(node, weights) and not found.is_rectified(node):
+                made, reason = None, "a depthwise convolution without a Relu or a Clip behind it"
         elif node.op_type == "Add" and types.get(node.output[0]) == float_type:
             made = found.residual(node)
         if made is not None and node.name in excluded:
@@ -129,12 +134,18 @@ def _channel_axis(node: Any) -> int:
     return 0 if node.op_type == "Conv" else 1
 
 
+def _is_depthwise(node: Any, weights: Mapping[str, Any]) -> bool:
+    group = next((item.i for item in node.attribute if item.name == "group"), 1)
+    return node.op_type == "Conv" and group > 1 and weights[node.input[1]].dims[1] == 1
+
+
 class _Graph:
     """Who makes a tensor, and how often it is read."""
 
     def __init__(self, graph: Any, weights: Mapping[str, Any]) -> None:
         self._weights = weights
         self._producer = {name: node for node in graph.node for name in node.output}
+        self._reader = {name: node for node in graph.node for name in node.input}
         self._reads: Dict[str, int] = {output.name: 1 for output in graph.output}
         self._depth: Dict[str, int] = {}
         for node in graph.node:
@@ -154,6 +165,22 @@ class _Graph:
         kept = max(fused, key=lambda index: self._depth[node.input[index]])
         return Place(node, (1 - kept,))
 
+    def is_rectified(self, node: Any) -> bool:
+        """Whether a Relu or a Clip reads what the node gives, and nobody else does."""
+        name = node.output[0]
+        while self._reads.get(name, 0) == 1 and name in self._reader:
+            reader = self._reader[name]
+            if reader.op_type in _RECTIFIERS:
+                return True
+            if not self._is_fused(reader):
+                return False
+            name = reader.output[0]
+        return False
+
+    def _is_fused(self, node: Any) -> bool:
+        constant_add = node.op_type == "Add" and sum(each in self._weights for each in node.input) == 1
+        return constant_add or node.op_type in _FUSED
+
     def _behind_convolution(self, name: str) -> bool:
         while self._reads.get(name, 0) == 1:
             node = self._producer.get(name)
@@ -161,8 +188,7 @@ class _Graph:
                 return False
             if node.op_type in _CONVOLUTIONS:
                 return True
-            constant_add = node.op_type == "Add" and sum(each in self._weights for each in node.input) == 1
-            if node.op_type not in _FUSED and not constant_add:
+            if not self._is_fused(node):
                 return False
             name = next(each for each in node.input if each not in self._weights)
         return False
