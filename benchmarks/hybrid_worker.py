@@ -19,6 +19,7 @@ import os
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -34,20 +35,20 @@ WARM_CALLS = 5
 Call = Callable[[], Any]
 
 
-class Subject:
+class Subject(ABC):
     """What the subjects share; they give :meth:`calls`, :meth:`answers` and, where they count, :meth:`fallbacks`."""
 
     def __init__(self, folder: Path, network: str, precision: str) -> None:
         self.folder, self.network, self.precision = folder, network, precision
         self._made: Dict[Tuple[int, str], Tuple[Call, Call]] = {}
 
+    @abstractmethod
     def calls(self, batch: int, mode: str) -> Tuple[Call, Call]:
         """A call, and what waits for it: for ``host`` nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answers(self, batch: int) -> Dict[str, Any]:
         """The outputs on the samples, by name."""
-        raise NotImplementedError
 
     def fallbacks(self) -> int:
         """Calls that no engine took, and engines built, so far."""

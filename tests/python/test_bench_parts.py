@@ -273,6 +273,12 @@ class Launches(Adapter):
     def call(self, inputs):
         return {}
 
+    def start(self, inputs, slot):
+        return dict
+
+    def events(self, inputs, calls, process):
+        return ()
+
     def gpu_times(self, count):
         self.now += 0.1 + 0.001 * count
         return [1.0] * count
@@ -285,6 +291,12 @@ def test_launches_fill_the_time_though_the_graph_is_made_anew(monkeypatch):
     assert 2.0 <= result.wall < 3.0
     assert len(result.times) > 1000
     assert len(timing.BURSTS["gpu"](adapter, {}, 1, 0.001, 10).times) == 10
+
+
+def test_a_request_before_a_subject_is_loaded_is_told():
+    empty = worker.Worker(lambda job: Launches())
+    with pytest.raises(UsageError, match="load first"):
+        empty.answer({"do": "warm", "batch": 1, "regime": "serial", "inflight": 1, "seconds": None})
 
 
 def test_the_peak_where_the_kernel_does_not_keep_it(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import zlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
@@ -26,7 +27,7 @@ class Watched:
     reasons: List[str] = field(default_factory=list)
 
 
-class Adapter:
+class Adapter(ABC):
     """A subject in this process. Each method is for one regime; arrays are NumPy's, by name."""
 
     inputs: Tuple[TensorSpec, ...] = ()
@@ -39,21 +40,25 @@ class Adapter:
         """Fields of :class:`~tf2trt.bench.results.SubjectFacts` that the subject knows of itself."""
         return {}
 
+    @abstractmethod
     def call(self, inputs: Arrays) -> Arrays:
         """One call from arrays to arrays, waited for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start(self, inputs: Arrays, slot: int) -> Callable[[], Arrays]:
         """Starts a call and returns what waits for it. At most one call of each ``slot`` (0, 1, ...) is on its way."""
-        raise NotImplementedError
 
     def slots(self, wanted: int) -> int:
         """How many calls can be on their way at once: ``wanted``, or fewer."""
         return wanted
 
     def gpu_times(self, count: int) -> List[float]:
-        """Milliseconds of the GPU's work for ``count`` repetitions of the last call."""
-        raise NotImplementedError
+        """Milliseconds of the GPU's work for ``count`` repetitions of the last call.
+
+        Raises:
+            UsageError: nobody can put CUDA events around what this subject does.
+        """
+        raise UsageError("regime gpu", received=type(self).__name__, expected="an engine")
 
     @contextlib.contextmanager
     def watched(self, batch: int, timed: bool) -> Iterator[Watched]:
@@ -63,11 +68,11 @@ class Adapter:
         """
         yield Watched()
 
+    @abstractmethod
     def events(self, inputs: Arrays, calls: int, process: str) -> Sequence[Any]:
         """What happens in some calls, as :class:`~tf2trt.bench.trace.Event`, in a process of that name."""
-        raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (not every subject has something to give back)
         """Gives everything back."""
 
 

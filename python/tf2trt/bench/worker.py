@@ -20,14 +20,14 @@ import resource
 import sys
 import time
 import traceback
-from typing import Any, BinaryIO, Callable, Dict, Iterable, Mapping, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Mapping, Optional, Tuple
 
 from tf2trt.bench.adapter import Adapter, Arrays, make_inputs, nan_outputs
 from tf2trt.bench.nvtx_ranges import ranges
 from tf2trt.bench.protocol import decode, encode, pack
 from tf2trt.bench.timing import BURSTS, Result
 from tf2trt.bench.warmup import warm_up
-from tf2trt.errors import Tf2TrtError
+from tf2trt.errors import Tf2TrtError, UsageError
 
 __all__ = ["Worker", "main", "open_subject"]
 
@@ -40,10 +40,16 @@ class Worker:
 
     def __init__(self, opener: Callable[[Mapping[str, Any]], Adapter]) -> None:
         self._opener = opener
-        self._adapter = Adapter()
+        self._loaded: Optional[Adapter] = None
         self._inputs: Dict[int, Arrays] = {}
         self._job: Mapping[str, Any] = {}
         self._seed = 0
+
+    @property
+    def _adapter(self) -> Adapter:
+        if self._loaded is None:
+            raise UsageError("a worker's request", received="one before any subject was loaded", expected="load first")
+        return self._loaded
 
     def answer(self, request: Mapping[str, Any]) -> Dict[str, Any]:
         """One request's answer, without ``ok``. What goes wrong is raised."""
@@ -59,7 +65,7 @@ class Worker:
 
     def _load(self, request: Mapping[str, Any]) -> Dict[str, Any]:
         self._job, self._seed = request["job"], request["seed"]
-        self._adapter = self._opener(self._job)
+        self._loaded = self._opener(self._job)
         loaded = time.perf_counter()
         inputs = self._arrays(request["batch"])
         with self._adapter.watched(request["batch"], timed=False):
@@ -101,7 +107,8 @@ class Worker:
         return {"events": self._adapter.events(self._arrays(request["batch"]), request["calls"], process)}
 
     def _close(self, request: Mapping[str, Any]) -> Dict[str, Any]:
-        self._adapter.close()
+        if self._loaded is not None:
+            self._loaded.close()
         return {"host_peak_bytes": _peak()}
 
     def _build(self, request: Mapping[str, Any]) -> Dict[str, Any]:
